@@ -1,0 +1,1 @@
+"""What scheduler and worker share: the model, the store's transitions, the contracts."""

@@ -1,0 +1,95 @@
+"""Every key in the store, one function each, with its type and lifetime.
+
+All keys of a group share the hash tag `{group}`, so that a group is one slot of a Redis Cluster.
+The scripts get the group's root key and derive the others by the same suffixes.
+"""
+
+
+def groups() -> str:
+    """Return the SET of known groups. Kept."""
+    return "rota:groups"
+
+
+def root(group: str) -> str:
+    """Return the HASH of the group's counters: fence, virtual time, running, weight. Kept."""
+    return f"rota:{{{group}}}"
+
+
+def jobs(group: str) -> str:
+    """Return the HASH of published definitions, TENANT/JOB to msgpack of `Job`. Kept."""
+    return f"{root(group)}:jobs"
+
+
+def slot(group: str, ref: str) -> str:
+    """Return the HASH of one job: run in flight, cursor, last end and outcome. Kept."""
+    return f"{root(group)}:s:{ref}"
+
+
+def run(group: str, job_id: str) -> str:
+    """Return the HASH of one run. Gone when it succeeds, or after the time it is kept for."""
+    return f"{root(group)}:j:{job_id}"
+
+
+def queue(group: str, tenant: str) -> str:
+    """Return the LIST of a tenant's queued job_ids. Gone when empty."""
+    return f"{root(group)}:q:{tenant}"
+
+
+def tenant(group: str, name: str) -> str:
+    """Return the HASH of a tenant's fair share: weight, running, vt, est, busy. Kept."""
+    return f"{root(group)}:t:{name}"
+
+
+def active(group: str) -> str:
+    """Return the ZSET of tenants with queued runs, by virtual time. Gone when empty."""
+    return f"{root(group)}:active"
+
+
+def held(group: str) -> str:
+    """Return the SET of handlers that runs are held for. Gone when empty."""
+    return f"{root(group)}:held"
+
+
+def hold(group: str, handler: str) -> str:
+    """Return the LIST of job_ids held for a handler that no worker serves. Gone when empty."""
+    return f"{root(group)}:hold:{handler}"
+
+
+def leases(group: str) -> str:
+    """Return the ZSET of running job_ids by end of lease, ms. Gone when empty."""
+    return f"{root(group)}:leases"
+
+
+def retries(group: str) -> str:
+    """Return the ZSET of retrying job_ids by due time, ms. Gone when empty."""
+    return f"{root(group)}:retries"
+
+
+def dead(group: str) -> str:
+    """Return the ZSET of dead letters by time of death, ms; at most 10,000. Kept."""
+    return f"{root(group)}:dead"
+
+
+def wake(group: str) -> str:
+    """Return the LIST of wake tokens that idle workers block on; at most 64. Gone when empty."""
+    return f"{root(group)}:wake"
+
+
+def done(group: str) -> str:
+    """Return the STREAM of completions; about the last 50,000. Kept."""
+    return f"{root(group)}:done"
+
+
+def workers(group: str) -> str:
+    """Return the ZSET of workers by end of their registration, ms. Gone when empty."""
+    return f"{root(group)}:workers"
+
+
+def worker(group: str, worker_id: str) -> str:
+    """Return the STRING of msgpack of `WorkerInfo`. Gone when its worker is, after 30 s."""
+    return f"{root(group)}:w:{worker_id}"
+
+
+def handlers(group: str, worker_id: str) -> str:
+    """Return the SET of handlers that a worker serves. Gone when its worker is, after 30 s."""
+    return f"{root(group)}:wh:{worker_id}"

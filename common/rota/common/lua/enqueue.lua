@@ -1,0 +1,39 @@
+-- enqueue: nothing -> queued. Accepts occurrences, at most once each and never beside another run.
+--
+-- KEYS[1]  the group's root key
+-- ARGV     eight values for each run:
+--          job_id, tenant, job, handler, due (ms), attempts, keep (ms), body (msgpack JobRequest)
+--          due is 0 for a run that somebody triggered: it stands for no occurrence
+-- Returns  two values for each run, word and job_id:
+--          queued     accepted
+--          duplicate  this occurrence is in flight already, as job_id
+--          past       this occurrence, or a later one, was accepted before and is over
+--          busy       the job's last run is not over; job_id is that run
+
+local reply = {}
+for i = 1, #ARGV, 8 do
+  local id, due = ARGV[i], tonumber(ARGV[i + 4])
+  local slot = P .. ':s:' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
+  local s = call('HMGET', slot, 'run', 'due')
+  local word, detail = 'queued', id
+  if s[1] == id then
+    word = 'duplicate'
+  elseif s[1] then
+    word, detail = 'busy', s[1]
+  elseif due > 0 and s[2] and due <= tonumber(s[2]) then
+    word = 'past'
+  else
+    call('HSET', P .. ':j:' .. id, 'state', 'queued', 'tenant', ARGV[i + 1], 'job', ARGV[i + 2],
+         'handler', ARGV[i + 3], 'due', ARGV[i + 4], 'attempt', 0, 'attempts', ARGV[i + 5],
+         'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'queued_at', int(now))
+    if due > 0 then
+      call('HSET', slot, 'run', id, 'due', ARGV[i + 4])
+    else
+      call('HSET', slot, 'run', id)
+    end
+    push(id, tenant(ARGV[i + 1]), 'RPUSH')
+  end
+  reply[#reply + 1], reply[#reply + 2] = word, detail
+end
+save()
+return reply

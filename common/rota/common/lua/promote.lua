@@ -1,0 +1,19 @@
+-- promote: retrying -> queued, for the runs that have rested long enough.
+--
+-- KEYS[1]  the group's root key
+-- ARGV[1]  the most runs to promote in one call
+-- Returns  {count, wait}: how many were promoted; ms until the next is due, -1 if there is none
+
+local ids = call('ZRANGEBYSCORE', P .. ':retries', '-inf', int(now), 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(ids) do
+  local record = P .. ':j:' .. id
+  call('ZREM', P .. ':retries', id)
+  local r = call('HMGET', record, 'state', 'tenant')
+  if r[1] == 'retrying' then
+    call('HSET', record, 'state', 'queued')
+    push(id, tenant(r[2]), 'RPUSH')
+  end
+end
+save()
+local first = call('ZRANGE', P .. ':retries', 0, 0, 'WITHSCORES')
+return {#ids, first[2] and math.max(0, tonumber(first[2]) - now) or -1}

@@ -1,0 +1,97 @@
+"""The messages between scheduler and workers: msgspec structs, msgpack on the wire.
+
+A field may be added with a default; nothing is renamed or given another meaning under one version.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from rota.common.job import Job, Retry
+
+VERSION = 1
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_RESULT_BYTES = 16 * 1024
+
+Outcome = Literal["succeeded", "retrying", "dead"]
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a worker is asked to do. It is encoded once per job and sent with every occurrence.
+
+    What differs between runs (job_id, due time, attempt, fence) travels beside it in the claim.
+    """
+
+    v: int = VERSION  # version of this message; a worker refuses one that it does not know
+    tenant: str
+    job: str  # the job's name within the tenant
+    handler: str  # the name that a worker registered
+    args: msgspec.Raw = msgspec.Raw(b"\x80")  # a msgpack map, decoded by the handler's own types
+    timeout_ms: int = 900_000  # how long one attempt may run
+    retry: Retry = Retry()  # how often and how soon to try again
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an attempt failed: plain text, never a class to rebuild."""
+
+    kind: str  # the exception's class name, or WorkerLost, Timeout, BadArguments
+    message: str = ""  # its text, at most 2,000 characters
+    traceback: str = ""  # the last 4,000 characters
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an attempt ended. Published on the group's stream, keyed by `job_id`.
+
+    `retrying` tells that this attempt failed and another follows; the other outcomes end the run.
+    """
+
+    v: int = VERSION  # version of this message
+    job_id: str  # the run
+    tenant: str
+    job: str
+    outcome: Outcome
+    attempt: int  # 1 for the first
+    worker: str  # who ran it, or who held the lease that ended
+    took_ms: int = 0  # from claim to end, measured by the worker's own monotonic clock
+    next_ms: int = 0  # for `retrying`: the rest before the next attempt, in milliseconds
+    error: Failure | None = None
+
+    @property
+    def ref(self) -> str:
+        """Return `TENANT/JOB`."""
+        return f"{self.tenant}/{self.job}"
+
+
+_encoder = msgspec.msgpack.Encoder()
+_request = msgspec.msgpack.Decoder(JobRequest)
+_completion = msgspec.msgpack.Decoder(Completion)
+
+
+def encode(message: Any) -> bytes:
+    """Return `message` as msgpack."""
+    return _encoder.encode(message)
+
+
+def decode_request(body: bytes) -> JobRequest:
+    """Return the request in `body`; raises `ValueError` if it is malformed or of another version."""
+    request = _request.decode(body)
+    if request.v != VERSION:
+        raise ValueError(f"request of version {request.v}; this worker knows version {VERSION}")
+    return request
+
+
+def decode_completion(body: bytes) -> Completion:
+    """Return the completion in `body`; raises `ValueError` if it is malformed."""
+    return _completion.decode(body)
+
+
+def request_for(job: Job) -> JobRequest:
+    """Return the request that every occurrence of `job` is sent with."""
+    return JobRequest(
+        tenant=job.tenant,
+        job=job.name,
+        handler=job.handler,
+        args=msgspec.Raw(_encoder.encode(job.args)),
+        timeout_ms=job.timeout_ms,
+        retry=job.retry,
+    )

@@ -1,0 +1,29 @@
+"""What tenants, groups, jobs and templates may be called, and how a job is referred to."""
+
+import re
+
+PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+HANDLER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+_NAME = re.compile(PATTERN)
+_HANDLER = re.compile(HANDLER_PATTERN)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` may name a tenant, group, job or template."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_handler(text: str) -> bool:
+    """Tell whether `text` may name a handler, such as `orders.import`."""
+    return _HANDLER.fullmatch(text) is not None
+
+
+def split_ref(ref: str) -> tuple[str, str]:
+    """Return tenant and job name of a `TENANT/JOB` reference.
+
+    Raises `ValueError` for anything else.
+    """
+    tenant, slash, job = ref.partition("/")
+    if not (slash and is_name(tenant) and is_name(job)):
+        raise ValueError(f"expected TENANT/JOB, such as acme/import-orders, got {ref!r}")
+    return tenant, job

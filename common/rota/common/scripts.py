@@ -1,0 +1,23 @@
+"""Loads the transitions in `lua/` by name. Each is one atomic script on the store."""
+
+from functools import cache
+from hashlib import sha1
+from importlib import resources
+
+from rota.common.state import Operation
+
+# At maxmemory the store refuses new work, while the work that it has can still be drained.
+_NEEDS_MEMORY = {Operation.ENQUEUE}
+
+
+def source(name: str) -> str:
+    """Return the text of `lua/NAME.lua`."""
+    return (resources.files("rota.common") / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+@cache
+def script(operation: Operation) -> tuple[bytes, str]:
+    """Return the script of `operation` as the store gets it, and its SHA-1 in hex."""
+    shebang = "#!lua\n" if operation in _NEEDS_MEMORY else "#!lua flags=allow-oom\n"
+    text = (shebang + source("lib") + source(operation)).encode()
+    return text, sha1(text, usedforsecurity=False).hexdigest()

@@ -1,0 +1,35 @@
+"""What the environment says; read once, at the edge, and passed down."""
+
+import os
+from typing import Literal, cast
+
+import msgspec
+
+from rota.common.errors import UsageError
+
+DEFAULT_URL = "redis://127.0.0.1:6379/0"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The environment's settings."""
+
+    redis_url: str = DEFAULT_URL  # ROTA_REDIS_URL: the store, for every command
+    log_level: Literal["debug", "info", "warning", "error"] = "info"  # ROTA_LOG_LEVEL
+    log_format: Literal["auto", "json", "text"] = "auto"  # ROTA_LOG_FORMAT; auto: text on a terminal
+
+
+def read(environ: dict[str, str] | None = None) -> Settings:
+    """Return the settings that `environ`, or else the process environment, gives.
+
+    Raises `UsageError` naming the variable that is wrong.
+    """
+    source = os.environ if environ is None else environ
+    given = {
+        field: source[f"ROTA_{field.upper()}"]
+        for field in Settings.__struct_fields__
+        if source.get(f"ROTA_{field.upper()}")
+    }
+    try:
+        return cast(Settings, msgspec.convert(given, Settings))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"environment variable ROTA_...: {error}") from None

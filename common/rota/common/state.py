@@ -1,0 +1,51 @@
+"""The states of a run and the lawful moves between them, as data.
+
+The scripts in `lua/` make the moves; a contract test walks every (state, operation) pair against a
+real store and compares it with `TRANSITIONS`.
+"""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a run is. A run that succeeded is forgotten unless somebody waits for its result."""
+
+    QUEUED = "queued"
+    """Waits in its tenant's queue; a worker's claim moves it out."""
+    HELD = "held"
+    """Waits until a worker serves its handler; that worker's claim moves it out."""
+    RUNNING = "running"
+    """A worker holds the lease; its completion, or the end of the lease, moves it out."""
+    RETRYING = "retrying"
+    """Failed, rests before the next attempt; the scheduler's sweep moves it out when due."""
+    SUCCEEDED = "succeeded"
+    """Final. Kept only as long as the request asked."""
+    DEAD = "dead"
+    """Final: all attempts are spent. Kept as a dead letter, with its payload, for seven days."""
+
+
+class Operation(StrEnum):
+    """What can be done to a run; each is one script of the same name."""
+
+    ENQUEUE = "enqueue"
+    CLAIM = "claim"
+    RENEW = "renew"
+    COMPLETE = "complete"
+    RETRY = "retry"
+    RELEASE = "release"
+    PROMOTE = "promote"
+    RESCUE = "rescue"
+
+
+TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
+    (None, Operation.ENQUEUE): (State.QUEUED,),
+    (State.QUEUED, Operation.CLAIM): (State.RUNNING, State.HELD),
+    (State.HELD, Operation.CLAIM): (State.RUNNING, State.HELD),
+    (State.RUNNING, Operation.RENEW): (State.RUNNING,),
+    (State.RUNNING, Operation.COMPLETE): (State.SUCCEEDED, State.DEAD),
+    (State.RUNNING, Operation.RETRY): (State.RETRYING,),
+    (State.RUNNING, Operation.RELEASE): (State.QUEUED,),
+    (State.RUNNING, Operation.RESCUE): (State.QUEUED, State.DEAD),
+    (State.RETRYING, Operation.PROMOTE): (State.QUEUED,),
+}
+"""(state before, operation) -> the states it may lead to; every other pair changes nothing."""

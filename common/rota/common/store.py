@@ -1,0 +1,251 @@
+"""The store's transitions and reads as typed methods; the scripts' words become values here."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from rota.common import keys, message
+from rota.common.link import LONGEST_BLOCK, Call, Link
+from rota.common.message import Completion
+from rota.common.state import Operation
+from rota.common.worker_info import WorkerInfo
+
+LEASE_MS = 15_000  # a worker that is silent for so long has lost its runs
+REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
+_SWEEP_LIMIT = 500  # the most runs that one script moves, to keep every script short
+
+
+class Occurrence(NamedTuple):
+    """A run to enqueue. `due_ms` is 0 for one that stands for no occurrence."""
+
+    job_id: str
+    tenant: str
+    job: str
+    handler: str
+    due_ms: int
+    attempts: int
+    keep_ms: int  # how long the finished run is kept for somebody who waits
+    body: bytes  # msgpack of `JobRequest`
+
+
+class Claimed(NamedTuple):
+    """A run that a worker holds."""
+
+    group: str
+    job_id: str
+    fence: int
+    attempt: int
+    due_ms: int
+    body: bytes
+
+
+class Claim(NamedTuple):
+    """The answer to a claim."""
+
+    registered: bool  # False: the store does not know this worker; register and claim again
+    more: bool  # whether claimable runs are left
+    runs: list[Claimed]
+
+
+class Ended(NamedTuple):
+    """A run that is over for good."""
+
+    run: Claimed
+    outcome: str  # succeeded or dead
+    completion: bytes
+    result: bytes  # msgpack, or empty
+
+
+class Resting(NamedTuple):
+    """A run that failed and is to be tried again."""
+
+    run: Claimed
+    rest_ms: int
+    completion: bytes
+
+
+class Rescued(NamedTuple):
+    """A run that was taken back from a silent worker."""
+
+    job_id: str
+    worker: str
+    attempt: int
+    state: str  # queued or dead
+
+
+class Store:
+    """One store, as scheduler, workers and commands see it."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    async def enqueue(self, group: str, runs: Sequence[Occurrence]) -> list[tuple[str, str]]:
+        """Enqueue runs; return for each the word and the job_id that `enqueue.lua` documents."""
+        args = [value for run in runs for value in run]
+        reply = await self._one(Operation.ENQUEUE, group, args)
+        words = [value.decode() for value in reply]
+        return list(zip(words[::2], words[1::2], strict=True))
+
+    async def exchange(
+        self,
+        worker: str,
+        ended: Iterable[Ended],
+        resting: Iterable[Resting],
+        wanted: dict[str, int],
+        lease_ms: int = LEASE_MS,
+    ) -> tuple[dict[str, str], dict[str, Claim]]:
+        """Report what ended and claim what is wanted, all in one round trip.
+
+        `wanted` tells how many runs to claim from each group. Returns the word for each reported
+        job_id, and the claim of each group.
+        """
+        calls, reported = _reports(ended, resting)
+        claims = [
+            Call(Operation.CLAIM, keys.root(group), (worker, n, lease_ms))
+            for group, n in wanted.items()
+        ]
+        replies = await self.link.batch(calls + claims)
+        words: dict[str, str] = {}
+        for job_ids, reply in zip(reported, replies, strict=False):
+            words.update(zip(job_ids, (word.decode() for word in reply), strict=True))
+        answers = replies[len(calls) :]
+        return words, {g: _claim(g, r) for g, r in zip(wanted, answers, strict=True)}
+
+    async def renew(self, runs: Iterable[Claimed], lease_ms: int = LEASE_MS) -> list[Claimed]:
+        """Lengthen the leases of `runs`; return those that are lost."""
+        grouped = _by_group(runs)
+        replies = await self.link.batch(
+            [
+                Call(Operation.RENEW, keys.root(group), (lease_ms, *_fences(held)))
+                for group, held in grouped.items()
+            ]
+        )
+        return [
+            run
+            for held, reply in zip(grouped.values(), replies, strict=True)
+            for run, word in zip(held, reply, strict=True)
+            if word == b"lost"
+        ]
+
+    async def release(self, runs: Iterable[Claimed]) -> None:
+        """Give runs back, uncounted."""
+        calls = [
+            Call(Operation.RELEASE, keys.root(group), _fences(held))
+            for group, held in _by_group(runs).items()
+        ]
+        await self.link.batch(calls)
+
+    async def sweep(self, group: str) -> tuple[list[Rescued], float]:
+        """Promote rested runs and rescue abandoned ones; return those, and seconds to the next."""
+        promoted, rescued = await self.link.batch(
+            [
+                Call(Operation.PROMOTE, keys.root(group), (_SWEEP_LIMIT,)),
+                Call(Operation.RESCUE, keys.root(group), (_SWEEP_LIMIT,)),
+            ]
+        )
+        waits = [wait for wait in (promoted[1], rescued[0]) if wait >= 0]
+        fields = rescued[1:]
+        taken = [
+            Rescued(i.decode(), w.decode(), int(a), s.decode())
+            for i, w, a, s in zip(*(fields[k::4] for k in range(4)), strict=True)
+        ]
+        return taken, min(waits) / 1000 if waits else 60.0
+
+    async def listen(self, group: str) -> bool:
+        """Block until there may be something to claim, at most 5 s; tell whether a token came."""
+        reply = await self.link.block("BLPOP", keys.wake(group), LONGEST_BLOCK)
+        return reply is not None
+
+    async def ring(self, group: str) -> None:
+        """Wake one idle worker of the group."""
+        await self.link.command("RPUSH", keys.wake(group), "1")
+
+    async def completions(self, group: str, after: str) -> tuple[str, list[tuple[Completion, int]]]:
+        """Block for completions behind stream id `after`, at most 5 s.
+
+        Returns the id to go on from, and each completion with the store's time in ms.
+        """
+        block = int(LONGEST_BLOCK * 1000)
+        reply = await self.link.block(
+            "XREAD", "COUNT", 1000, "BLOCK", block, "STREAMS", keys.done(group), after
+        )
+        if not reply:
+            return after, []
+        entries = reply[keys.done(group).encode()] if isinstance(reply, dict) else reply[0][1]
+        return entries[-1][0].decode(), [_completion(fields) for _, fields in entries]
+
+    async def last_completion(self, group: str) -> str:
+        """Return the id of the stream's last entry, to listen from."""
+        entries = await self.link.command("XREVRANGE", keys.done(group), "+", "-", "COUNT", 1)
+        return entries[0][0].decode() if entries else "0-0"
+
+    async def register(self, info: WorkerInfo) -> None:
+        """Make a worker known in its groups for `REGISTRATION_MS`."""
+        names = [handler.name for handler in info.handlers]
+        until = info.started_ms
+        seconds, _ = await self.link.command("TIME")
+        until = int(seconds) * 1000 + REGISTRATION_MS
+        commands: list[tuple[Any, ...]] = []
+        for group in info.groups:
+            served = keys.handlers(group, info.id)
+            commands += [
+                ("SADD", served, *names),
+                ("PEXPIRE", served, REGISTRATION_MS),
+                ("SET", keys.worker(group, info.id), message.encode(info), "PX", REGISTRATION_MS),
+                ("ZADD", keys.workers(group), until, info.id),
+                ("ZREMRANGEBYSCORE", keys.workers(group), "-inf", until - REGISTRATION_MS),
+            ]
+        await self.link.pipeline(commands)
+
+    async def unregister(self, info: WorkerInfo) -> None:
+        """Forget a worker that has stopped."""
+        commands: list[tuple[Any, ...]] = []
+        for group in info.groups:
+            worker, served = keys.worker(group, info.id), keys.handlers(group, info.id)
+            commands += [("DEL", worker), ("DEL", served), ("ZREM", keys.workers(group), info.id)]
+        await self.link.pipeline(commands)
+
+    async def _one(self, operation: Operation, group: str, args: Sequence[Any]) -> Any:
+        return (await self.link.batch([Call(operation, keys.root(group), args)]))[0]
+
+
+def _by_group(runs: Iterable[Claimed]) -> dict[str, list[Claimed]]:
+    grouped: dict[str, list[Claimed]] = {}
+    for run in runs:
+        grouped.setdefault(run.group, []).append(run)
+    return grouped
+
+
+def _fences(runs: Iterable[Claimed]) -> list[Any]:
+    return [value for run in runs for value in (run.job_id, run.fence)]
+
+
+def _reports(
+    ended: Iterable[Ended], resting: Iterable[Resting]
+) -> tuple[list[Call], list[list[str]]]:
+    """Return one call for each group and operation, and the job_ids that each call reports."""
+    grouped: dict[tuple[Operation, str], tuple[list[Any], list[str]]] = {}
+    for end in ended:
+        args, ids = grouped.setdefault((Operation.COMPLETE, end.run.group), ([], []))
+        args += (end.run.job_id, end.run.fence, end.outcome, end.completion, end.result)
+        ids.append(end.run.job_id)
+    for rest in resting:
+        args, ids = grouped.setdefault((Operation.RETRY, rest.run.group), ([], []))
+        args += (rest.run.job_id, rest.run.fence, rest.rest_ms, rest.completion)
+        ids.append(rest.run.job_id)
+    calls = [Call(op, keys.root(group), args) for (op, group), (args, _) in grouped.items()]
+    return calls, [ids for _, ids in grouped.values()]
+
+
+def _claim(group: str, reply: list[Any]) -> Claim:
+    if reply[0] == b"unregistered":
+        return Claim(registered=False, more=False, runs=[])
+    columns = (reply[2 + k :: 5] for k in range(5))
+    runs = [
+        Claimed(group, i.decode(), int(fence), int(attempt), int(due), body)
+        for i, fence, attempt, due, body in zip(*columns, strict=True)
+    ]
+    return Claim(registered=True, more=reply[1] == 1, runs=runs)
+
+
+def _completion(fields: dict[bytes, bytes]) -> tuple[Completion, int]:
+    return message.decode_completion(fields[b"completion"]), int(fields[b"at"])

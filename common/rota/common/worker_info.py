@@ -1,0 +1,27 @@
+"""What a worker tells about itself when it registers."""
+
+from typing import Any
+
+import msgspec
+
+
+class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One handler that a worker serves."""
+
+    name: str
+    isolation: str  # loop, thread or process
+    schema: dict[str, Any]  # JSON Schema of the arguments
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker process. Registered in each group that it serves, renewed every 5 s."""
+
+    v: int = 1
+    id: str  # HOST:PID:RANDOM, new at every start
+    host: str
+    pid: int
+    groups: list[str]
+    concurrency: int  # the most runs at a time
+    started_ms: int  # wall time of the worker
+    running: int = 0  # runs at the time of the last registration
+    handlers: list[HandlerInfo] = []
