@@ -64,9 +64,9 @@ class EmbeddedStore:
         return self._process.pid
 
     def start(self) -> None:
-        """Start the server and return when it accepts connections. Call it from the main thread:
+        """Start the server and return when it accepts connections.
 
-        the kernel ties the server's life to the thread that started it.
+        Call it from the main thread: the kernel ties the server's life to the starting thread.
         """
         options = {
             "bind": "127.0.0.1",

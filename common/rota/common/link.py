@@ -6,21 +6,23 @@ it is a compare-and-set. Commands and blocking reads have a pool each, so that a
 never delays a renewal.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
     NoScriptError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
 )
 from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
@@ -33,7 +35,8 @@ from rota.common.state import Operation
 REPLY_TIMEOUT = 5.0  # seconds that a command may take
 LONGEST_BLOCK = 5.0  # seconds that a read may block on the server
 # Answers of a server that is starting, failing over or a replica: come back later.
-_AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED", "NOREPLICAS")
+_AWAY = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+_AWAY_WORDS = ("UNBLOCKED", "NOREPLICAS")  # for these redis-py has no class
 
 
 class Call(NamedTuple):
@@ -52,7 +55,7 @@ class Link:
         self._commands = self._client(url, REPLY_TIMEOUT)
         self._blocking = self._client(url, LONGEST_BLOCK + 3)
 
-    def _client(self, url: str, timeout: float) -> Redis:
+    def _client(self, url: str, timeout: float) -> Any:  # redis-py's commands have no types
         try:
             pool = ConnectionPool.from_url(
                 url,
@@ -63,7 +66,9 @@ class Link:
                 socket_keepalive=True,
             )
         except (ValueError, RedisError) as error:
-            raise UsageError(f"ROTA_REDIS_URL {self.address}: {error}") from None
+            # Only up to " as ", behind which a password may follow that was taken for a port.
+            reason = str(error).partition(" as ")[0]
+            raise UsageError(f"ROTA_REDIS_URL {self.address}: {reason}") from None
         return Redis(connection_pool=pool)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
@@ -79,16 +84,13 @@ class Link:
             again = await self._evalsha([calls[i] for i in missing])
             for i, reply in zip(missing, again, strict=True):
                 replies[i] = reply
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise self._error(reply)
-        return replies
+        return self._checked(replies)
 
     async def _evalsha(self, calls: Sequence[Call]) -> list[Any]:
         pipe = self._commands.pipeline(transaction=False)
         for call in calls:
             pipe.execute_command("EVALSHA", script(call.operation)[1], 1, call.root, *call.args)
-        return await self._send(pipe.execute(raise_on_error=False))
+        return cast("list[Any]", await self._send(pipe.execute(raise_on_error=False)))
 
     async def _load(self, operations: set[Operation]) -> None:
         await self.pipeline([("SCRIPT", "LOAD", script(operation)[0]) for operation in operations])
@@ -102,7 +104,8 @@ class Link:
         pipe = self._commands.pipeline(transaction=False)
         for command in commands:
             pipe.execute_command(*command)
-        return cast(list[Any], await self._send(pipe.execute()))
+        # Errors raised by redis-py here would quote the command, and with it a payload.
+        return self._checked(await self._send(pipe.execute(raise_on_error=False)))
 
     async def block(self, *command: Any) -> Any:
         """Run a command that may block on the server for up to `LONGEST_BLOCK` seconds."""
@@ -118,12 +121,18 @@ class Link:
     async def _send(self, request: Any) -> Any:
         try:
             return await request
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (RedisError, OSError) as error:
             raise self._error(error) from error
 
+    def _checked(self, replies: Any) -> list[Any]:
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self._error(reply)
+        return list(replies)
+
     def _error(self, error: Exception) -> StoreError:
-        lost = isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError))
-        if lost or str(error).startswith(_AWAY):
+        lost = isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError, *_AWAY))
+        if lost or str(error).startswith(_AWAY_WORDS):
             return StoreUnavailable(f"store {self.address} can't be reached: {error}")
         if isinstance(error, ResponseError):
             return StoreError(f"store {self.address} refused: {error}")
@@ -132,5 +141,6 @@ class Link:
 
 def redacted(url: str) -> str:
     """Return `url` without user name and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    # By hand: in a malformed URL `urlsplit` may see a password as part of host, port or path.
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    return scheme + separator + rest.rpartition("@")[2].partition("?")[0]

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Protocol, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
@@ -11,10 +12,23 @@ from rota.common.settings import Settings
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(settings: Settings) -> FilteringBoundLogger:
-    """Set up logging for this process and return its logger."""
+class Sink(Protocol):
+    """Where log lines go."""
+
+    def write(self, text: str, /) -> int:
+        """Take one or more lines."""
+        ...
+
+    def flush(self) -> None:
+        """Pass on what is buffered."""
+        ...
+
+
+def configure(settings: Settings, stream: Sink | None = None) -> FilteringBoundLogger:
+    """Set up logging for this process, to standard error or `stream`, and return its logger."""
+    terminal = stream is None and sys.stderr.isatty()
     text = settings.log_format == "text" or (
-        settings.log_format == "auto" and sys.stderr.isatty()
+        settings.log_format == "auto" and (terminal or stream not in (None, sys.stderr))
     )
     # Libraries log through the standard library; only what is serious is of interest.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
@@ -24,14 +38,14 @@ def configure(settings: Settings) -> FilteringBoundLogger:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=terminal)]
         if text
         else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=shared + last,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stream or sys.stderr)),
         cache_logger_on_first_use=True,
     )
     log: FilteringBoundLogger = structlog.get_logger()

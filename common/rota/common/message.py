@@ -73,7 +73,7 @@ def encode(message: Any) -> bytes:
 
 
 def decode_request(body: bytes) -> JobRequest:
-    """Return the request in `body`; raises `ValueError` if it is malformed or of another version."""
+    """Return the request in `body`; raises `ValueError` if malformed or of another version."""
     request = _request.decode(body)
     if request.v != VERSION:
         raise ValueError(f"request of version {request.v}; this worker knows version {VERSION}")

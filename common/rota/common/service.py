@@ -85,7 +85,7 @@ class Loop(ABC):
             self._failures += 1
             if self._failures == 1:
                 self.log.warning("store_lost", error=str(error))
-            pause = min(0.1 * 2**self._failures, _LONGEST_PAUSE)
+            pause = min(0.1 * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
             return pause * (0.5 + self._random.random() / 2)
         except Exception:
             self.log.exception("service_failed")

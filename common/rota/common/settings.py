@@ -1,7 +1,7 @@
 """What the environment says; read once, at the edge, and passed down."""
 
 import os
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 
@@ -15,7 +15,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     redis_url: str = DEFAULT_URL  # ROTA_REDIS_URL: the store, for every command
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # ROTA_LOG_LEVEL
-    log_format: Literal["auto", "json", "text"] = "auto"  # ROTA_LOG_FORMAT; auto: text on a terminal
+    log_format: Literal["auto", "json", "text"] = (
+        "auto"  # ROTA_LOG_FORMAT; auto: text on a terminal
+    )
 
 
 def read(environ: dict[str, str] | None = None) -> Settings:
@@ -30,6 +32,6 @@ def read(environ: dict[str, str] | None = None) -> Settings:
         if source.get(f"ROTA_{field.upper()}")
     }
     try:
-        return cast(Settings, msgspec.convert(given, Settings))
+        return msgspec.convert(given, Settings)
     except msgspec.ValidationError as error:
         raise UsageError(f"environment variable ROTA_...: {error}") from None

@@ -1,16 +1,14 @@
 """The store's transitions and reads as typed methods; the scripts' words become values here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rota.common import keys, message
 from rota.common.link import LONGEST_BLOCK, Call, Link
 from rota.common.message import Completion
 from rota.common.state import Operation
-from rota.common.worker_info import WorkerInfo
 
 LEASE_MS = 15_000  # a worker that is silent for so long has lost its runs
-REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
 _SWEEP_LIMIT = 500  # the most runs that one script moves, to keep every script short
 
 
@@ -78,12 +76,20 @@ class Store:
     def __init__(self, link: Link) -> None:
         self.link = link
 
-    async def enqueue(self, group: str, runs: Sequence[Occurrence]) -> list[tuple[str, str]]:
-        """Enqueue runs; return for each the word and the job_id that `enqueue.lua` documents."""
-        args = [value for run in runs for value in run]
-        reply = await self._one(Operation.ENQUEUE, group, args)
-        words = [value.decode() for value in reply]
-        return list(zip(words[::2], words[1::2], strict=True))
+    async def enqueue(
+        self, runs: Mapping[str, Sequence[Occurrence]]
+    ) -> dict[str, list[tuple[str, str]]]:
+        """Enqueue runs, by group; return for each the word and job_id that `enqueue.lua` documents.
+
+        All groups travel in one round trip.
+        """
+        replies = await self.link.batch(
+            [
+                Call(Operation.ENQUEUE, keys.root(group), [value for run in batch for value in run])
+                for group, batch in runs.items()
+            ]
+        )
+        return {group: _pairs(reply) for group, reply in zip(runs, replies, strict=True)}
 
     async def exchange(
         self,
@@ -178,34 +184,14 @@ class Store:
         entries = await self.link.command("XREVRANGE", keys.done(group), "+", "-", "COUNT", 1)
         return entries[0][0].decode() if entries else "0-0"
 
-    async def register(self, info: WorkerInfo) -> None:
-        """Make a worker known in its groups for `REGISTRATION_MS`."""
-        names = [handler.name for handler in info.handlers]
-        until = info.started_ms
-        seconds, _ = await self.link.command("TIME")
-        until = int(seconds) * 1000 + REGISTRATION_MS
-        commands: list[tuple[Any, ...]] = []
-        for group in info.groups:
-            served = keys.handlers(group, info.id)
-            commands += [
-                ("SADD", served, *names),
-                ("PEXPIRE", served, REGISTRATION_MS),
-                ("SET", keys.worker(group, info.id), message.encode(info), "PX", REGISTRATION_MS),
-                ("ZADD", keys.workers(group), until, info.id),
-                ("ZREMRANGEBYSCORE", keys.workers(group), "-inf", until - REGISTRATION_MS),
-            ]
-        await self.link.pipeline(commands)
+    async def ping(self) -> None:
+        """Return if the store answers; raises `StoreUnavailable` if it does not."""
+        await self.link.command("PING")
 
-    async def unregister(self, info: WorkerInfo) -> None:
-        """Forget a worker that has stopped."""
-        commands: list[tuple[Any, ...]] = []
-        for group in info.groups:
-            worker, served = keys.worker(group, info.id), keys.handlers(group, info.id)
-            commands += [("DEL", worker), ("DEL", served), ("ZREM", keys.workers(group), info.id)]
-        await self.link.pipeline(commands)
 
-    async def _one(self, operation: Operation, group: str, args: Sequence[Any]) -> Any:
-        return (await self.link.batch([Call(operation, keys.root(group), args)]))[0]
+def _pairs(reply: list[bytes]) -> list[tuple[str, str]]:
+    words = [value.decode() for value in reply]
+    return list(zip(words[::2], words[1::2], strict=True))
 
 
 def _by_group(runs: Iterable[Claimed]) -> dict[str, list[Claimed]]:

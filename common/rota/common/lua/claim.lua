@@ -47,15 +47,17 @@ local function set_aside(id, handler)
   call('SADD', P .. ':held', handler)
 end
 
+local held_left = 0
 for _, handler in ipairs(call('SMEMBERS', P .. ':held')) do
-  while taken < n and serves(handler) do
-    local id = call('LPOP', P .. ':hold:' .. handler)
-    if not id then
-      call('SREM', P .. ':held', handler)
-      break
+  if serves(handler) then
+    local list = P .. ':hold:' .. handler
+    while taken < n do
+      local id = call('LPOP', list)
+      if not id then break end
+      local r = call('HMGET', P .. ':j:' .. id, 'state', 'tenant')
+      if r[1] == 'held' then take(id, tenant(r[2])) end
     end
-    local r = call('HMGET', P .. ':j:' .. id, 'state', 'tenant')
-    if r[1] == 'held' then take(id, tenant(r[2])) end
+    if call('EXISTS', list) == 1 then held_left = 1 else call('SREM', P .. ':held', handler) end
   end
 end
 
@@ -81,7 +83,7 @@ end
 
 call('HSET', P, 'fence', int(fence))
 save()
-reply[2] = call('EXISTS', P .. ':active')
+reply[2] = math.max(held_left, call('EXISTS', P .. ':active'))
 if reply[2] == 1 and call('LLEN', P .. ':wake') == 0 then
   call('RPUSH', P .. ':wake', '1')  -- what is left is for the next idle worker
 end

@@ -15,6 +15,7 @@ for i = 1, #ARGV, 5 do
   if run then
     end_attempt(run)
     finish(run, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    call('HSET', P .. ':s:' .. run.tenant .. '/' .. run.job, 'fence', fence)
   else
     -- The reply to the first sending was lost: the job's slot knows the last fence it accepted.
     local ref = string.match(id, '^([^:]+):')

@@ -14,13 +14,13 @@ local reply = {}
 for i = 1, #ARGV, 8 do
   local id, due = ARGV[i], tonumber(ARGV[i + 4])
   local slot = P .. ':s:' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
-  local s = call('HMGET', slot, 'run', 'due')
+  local s = call('HMGET', slot, 'run', 'due', 'last')
   local word, detail = 'queued', id
   if s[1] == id then
     word = 'duplicate'
   elseif s[1] then
     word, detail = 'busy', s[1]
-  elseif due > 0 and s[2] and due <= tonumber(s[2]) then
+  elseif s[3] == id or (due > 0 and s[2] and due <= tonumber(s[2])) then
     word = 'past'
   else
     call('HSET', P .. ':j:' .. id, 'state', 'queued', 'tenant', ARGV[i + 1], 'job', ARGV[i + 2],

@@ -102,7 +102,7 @@ end
 local function finish(run, outcome, completion, result)
   local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. run.tenant .. '/' .. run.job
   if call('HGET', slot, 'run') == run.id then call('HDEL', slot, 'run') end
-  call('HSET', slot, 'ended', int(now), 'outcome', outcome, 'last', run.id, 'fence', run.fence)
+  call('HSET', slot, 'ended', int(now), 'outcome', outcome, 'last', run.id)
   publish(completion)
   local ttl = run.keep
   if outcome == 'dead' then

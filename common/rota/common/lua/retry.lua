@@ -13,11 +13,11 @@ for i = 1, #ARGV, 4 do
   local word = 'retrying'
   if run then
     end_attempt(run)
-    call('HSET', record, 'state', 'retrying')
+    call('HSET', record, 'state', 'retrying', 'rested', fence)
     call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
     publish(ARGV[i + 3])
-  elseif call('HGET', record, 'fence') ~= fence then
-    word = 'stale'
+  elseif call('HGET', record, 'rested') ~= fence then
+    word = 'stale'  -- else the reply to the first sending was lost
   end
   reply[#reply + 1] = word
 end

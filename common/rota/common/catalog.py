@@ -1,0 +1,172 @@
+"""What the store knows beside the runs: groups, published jobs, their slots, registered workers."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from rota.common import keys, message
+from rota.common.job import Job
+from rota.common.link import Link
+from rota.common.worker_info import WorkerInfo
+
+REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
+_CHUNK = 1_000  # commands in one round trip
+
+_jobs = msgspec.msgpack.Decoder(Job)
+_workers = msgspec.msgpack.Decoder(WorkerInfo)
+_T = TypeVar("_T")
+
+
+class Slot(NamedTuple):
+    """What the store remembers of one job."""
+
+    run: str | None  # job_id of the run in flight
+    due_ms: int | None  # the last occurrence that was accepted
+    ended_ms: int | None  # when the last run ended, by the store's clock
+    outcome: str | None  # how it ended
+    last: str | None  # its job_id
+
+
+class GroupCounts(NamedTuple):
+    """How many runs of a group are in which state."""
+
+    queued: int
+    held: dict[str, int]  # by handler that no worker serves
+    running: int
+    retrying: int
+    dead: int
+
+
+class Catalog:
+    """Reads and writes what is known of groups, jobs and workers."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def groups(self) -> list[str]:
+        """Return the groups that a scheduler has made known, sorted."""
+        return sorted(name.decode() for name in await self._link.command("SMEMBERS", keys.groups()))
+
+    async def publish(self, group: str, jobs: Sequence[Job]) -> None:
+        """Make `jobs` the published jobs of `group`; others of the group are forgotten."""
+        wanted = {job.ref: message.encode(job) for job in jobs}
+        key = keys.jobs(group)
+        known = {ref.decode() for ref in await self._link.command("HKEYS", key)}
+        commands: list[tuple[Any, ...]] = [("SADD", keys.groups(), group)]
+        commands += [
+            ("HSET", key, *(value for pair in chunk for value in pair))
+            for chunk in _chunks(list(wanted.items()), 200)
+        ]
+        commands += [("HDEL", key, *chunk) for chunk in _chunks(sorted(known - wanted.keys()), 200)]
+        await self._many(commands)
+
+    async def withdraw(self, groups: Sequence[str]) -> None:
+        """Forget groups that the configuration no longer has, and their published jobs."""
+        for group in groups:
+            await self._link.command("DEL", keys.jobs(group))
+            await self._link.command("SREM", keys.groups(), group)
+
+    async def jobs(self, group: str) -> list[Job]:
+        """Return the published jobs of `group`, by tenant and name."""
+        values = await self._link.command("HVALS", keys.jobs(group))
+        return sorted((_jobs.decode(v) for v in values), key=lambda job: (job.tenant, job.name))
+
+    async def find(self, ref: str) -> Job | None:
+        """Return the published job TENANT/JOB, whatever its group."""
+        groups = await self.groups()
+        found = await self._many([("HGET", keys.jobs(group), ref) for group in groups])
+        return next((_jobs.decode(value) for value in found if value), None)
+
+    async def slots(self, group: str, refs: Sequence[str]) -> list[Slot]:
+        """Return what the store remembers of each job of `refs`, in that order."""
+        fields = ("run", "due", "ended", "outcome", "last")
+        rows = await self._many([("HMGET", keys.slot(group, ref), *fields) for ref in refs])
+        return [_slot(row) for row in rows]
+
+    async def counts(self, group: str) -> GroupCounts:
+        """Return how many runs of `group` are in which state."""
+        queued = await self.queued(group)
+        handlers = sorted(
+            h.decode() for h in await self._link.command("SMEMBERS", keys.held(group))
+        )
+        held = await self._many([("LLEN", keys.hold(group, handler)) for handler in handlers])
+        sizes = [keys.leases(group), keys.retries(group), keys.dead(group)]
+        running, retrying, dead = await self._many([("ZCARD", key) for key in sizes])
+        return GroupCounts(
+            queued=sum(queued.values()),
+            held={handler: n for handler, n in zip(handlers, held, strict=True) if n},
+            running=running,
+            retrying=retrying,
+            dead=dead,
+        )
+
+    async def queued(self, group: str) -> dict[str, int]:
+        """Return the tenants of `group` with queued runs, and how many."""
+        active = await self._link.command("ZRANGE", keys.active(group), 0, -1)
+        tenants = [name.decode() for name in active]
+        sizes = await self._many([("LLEN", keys.queue(group, tenant)) for tenant in tenants])
+        return dict(zip(tenants, sizes, strict=True))
+
+    async def running(self, group: str) -> list[tuple[str, str, int, int]]:
+        """Return job_id, worker, attempt and start (ms, store's clock) of each running run."""
+        ids = [i.decode() for i in await self._link.command("ZRANGE", keys.leases(group), 0, -1)]
+        fields = ("worker", "attempt", "at")
+        rows = await self._many([("HMGET", keys.run(group, job_id), *fields) for job_id in ids])
+        return [
+            (job_id, row[0].decode(), int(row[1]), int(row[2]))
+            for job_id, row in zip(ids, rows, strict=True)
+            if row[0]
+        ]
+
+    async def run(self, group: str, job_id: str) -> dict[str, bytes]:
+        """Return the record of one run; empty when there is none, or no longer."""
+        row = await self._link.command("HGETALL", keys.run(group, job_id))
+        return {name.decode(): value for name, value in row.items()}
+
+    async def workers(self, group: str) -> list[WorkerInfo]:
+        """Return the workers that are registered in `group`."""
+        ids = [i.decode() for i in await self._link.command("ZRANGE", keys.workers(group), 0, -1)]
+        rows = await self._many([("GET", keys.worker(group, i)) for i in ids])
+        return [_workers.decode(row) for row in rows if row]
+
+    async def register(self, info: WorkerInfo) -> None:
+        """Make a worker known in its groups for `REGISTRATION_MS`."""
+        names = [handler.name for handler in info.handlers]
+        seconds, _ = await self._link.command("TIME")
+        until = int(seconds) * 1000 + REGISTRATION_MS
+        commands: list[tuple[Any, ...]] = []
+        for group in info.groups:
+            served = keys.handlers(group, info.id)
+            commands += [
+                ("SADD", served, *names),
+                ("PEXPIRE", served, REGISTRATION_MS),
+                ("SET", keys.worker(group, info.id), message.encode(info), "PX", REGISTRATION_MS),
+                ("ZADD", keys.workers(group), until, info.id),
+                ("ZREMRANGEBYSCORE", keys.workers(group), "-inf", until - REGISTRATION_MS),
+            ]
+        await self._many(commands)
+
+    async def unregister(self, info: WorkerInfo) -> None:
+        """Forget a worker that has stopped."""
+        commands: list[tuple[Any, ...]] = []
+        for group in info.groups:
+            worker, served = keys.worker(group, info.id), keys.handlers(group, info.id)
+            commands += [("DEL", worker), ("DEL", served), ("ZREM", keys.workers(group), info.id)]
+        await self._many(commands)
+
+    async def _many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        replies: list[Any] = []
+        for chunk in _chunks(commands, _CHUNK):
+            replies += await self._link.pipeline(chunk)
+        return replies
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _slot(row: list[bytes | None]) -> Slot:
+    run, due, ended, outcome, last = (value.decode() if value else None for value in row)
+    return Slot(run, int(due) if due else None, int(ended) if ended else None, outcome, last)

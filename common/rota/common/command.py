@@ -1,0 +1,72 @@
+"""What the commands share: exit codes, and running a daemon until a signal."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from rota.common.errors import RotaError
+
+
+class Daemon(Protocol):
+    """A constellation of services that runs until it is told to stop."""
+
+    async def start(self) -> None:
+        """Begin to work."""
+        ...
+
+    async def failed(self) -> None:
+        """Return when a part has failed for good."""
+        ...
+
+    async def stop(self) -> None:
+        """End; return when everything has ended."""
+        ...
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn our errors into a message on standard error and the exit code of their class."""
+    try:
+        yield
+    except RotaError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def run_daemon(daemon: Daemon, log: FilteringBoundLogger) -> int:
+    """Run `daemon` until SIGTERM, SIGINT or a failure; return the exit code.
+
+    A second signal ends the process at once.
+    """
+    return asyncio.run(_run(daemon, log))
+
+
+async def _run(daemon: Daemon, log: FilteringBoundLogger) -> int:
+    stopping = asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        if stopping.is_set():
+            log.warning("exit_at_once", signal=signal.Signals(number).name)
+            os._exit(128 + number)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await daemon.start()
+    failed = asyncio.create_task(daemon.failed())
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait([failed, stop], return_when=asyncio.FIRST_COMPLETED)
+    code = 1 if failed.done() else 0
+    await daemon.stop()
+    for task in (failed, stop):
+        task.cancel()
+    return code

@@ -1,0 +1,1 @@
+"""Owns the recurring jobs: when one is due it is enqueued, and its completion awaited."""

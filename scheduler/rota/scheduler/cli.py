@@ -1,0 +1,265 @@
+"""The `sched` command. Imports stay inside the bodies, so that `--help` answers fast."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rota.common.link import Link
+
+app = typer.Typer(
+    name="sched",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    epilog=(
+        "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 config invalid, 4 store unreachable, "
+        "5 not found, 6 refused. "
+        "ROTA_REDIS_URL names the store (default redis://127.0.0.1:6379/0)."
+    ),
+)
+
+_T = TypeVar("_T")
+
+
+class Output(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+ConfigArgument = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a directory of them.")
+]
+RefArgument = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
+
+
+@app.callback()
+def sched() -> None:
+    """Schedule the recurring jobs of many tenants."""
+
+
+@app.command()
+def dev(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="CONFIG", help="File or directory; rota.yaml or config/ if not given."
+        ),
+    ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            "--app", metavar="MODULE", help="Module of the handlers; jobs.py if not given."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="How many workers.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, help="The most runs at a time, each.")] = 16,
+) -> None:
+    """Try it all in one command: a store in memory, a scheduler, a worker and a live view."""
+    from rota.common import command
+    from rota.scheduler import config as configs
+    from rota.scheduler import dev as devs
+
+    with command.exit_codes():
+        chosen = devs.options(config, module, workers, concurrency)
+        sys.exit(devs.run(chosen, configs.load(chosen.config)))
+
+
+@app.command()
+def run(config: ConfigArgument) -> None:
+    """Start the scheduler daemon.
+
+    SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again.
+    """
+    from rota.common import command, log, settings
+    from rota.scheduler import config as configs
+    from rota.scheduler.daemon import SchedulerDaemon
+
+    with command.exit_codes():
+        given = settings.read()
+        logger = log.configure(given)
+        daemon = SchedulerDaemon(given.redis_url, configs.load(config), log=logger)
+        sys.exit(command.run_daemon(daemon, logger))
+
+
+@app.command()
+def check(
+    config: ConfigArgument,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also hold it against what the workers serve.")
+    ] = False,
+    form: OutputOption = Output.TABLE,
+) -> None:
+    """Validate a configuration; every error with its place and what to do."""
+    from rota.common import command
+    from rota.scheduler import config as configs
+    from rota.scheduler import output
+
+    with command.exit_codes():
+        try:
+            loaded = configs.load(config)
+        except configs.InvalidConfig as error:
+            if form is Output.JSON:
+                output.write_json(
+                    {"ok": False, "problems": [problem.to_dict() for problem in error.problems]}
+                )
+                sys.exit(error.exit_code)
+            raise
+        mismatches = _compare(loaded) if live else []
+        sizes = {"groups": len(loaded.groups), "tenants": len(loaded.tenants)}
+        sizes["jobs"] = len(loaded.jobs)
+        if form is Output.JSON:
+            output.write_json({"ok": not mismatches, **sizes, "mismatches": mismatches})
+        else:
+            output.write_table(
+                "NOT SERVED AS CONFIGURED",
+                ("JOB", "HANDLER", "REASON"),
+                [(m.job, m.handler, m.reason) for m in mismatches],
+            )
+            counts = ", ".join(f"{n} {name}" for name, n in sizes.items())
+            output.write_line(f"{'ok' if not mismatches else 'not ok'}: {counts}")
+        sys.exit(3 if mismatches else 0)
+
+
+def _compare(loaded: Any) -> Any:
+    from rota.common.catalog import Catalog
+    from rota.scheduler import live_check
+
+    return _with_link(lambda link: live_check.compare(loaded, Catalog(link)))
+
+
+@app.command("next")
+def next_(
+    ref: RefArgument,
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 10,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Read the job from here, not from the store."
+        ),
+    ] = None,
+    form: OutputOption = Output.TABLE,
+) -> None:
+    """Show the coming fire times of a job, in its zone and in UTC."""
+    from rota.common import command
+    from rota.common.clock import SystemClock
+    from rota.scheduler import output
+    from rota.scheduler.preview import preview
+
+    with command.exit_codes():
+        _check_ref(ref)
+        shown = preview(_find_job(ref, config), SystemClock().now_ms(), count)
+        if form is Output.JSON:
+            output.write_json(shown)
+            return
+        output.write_line(f"{shown.job}  {shown.schedule}  ({shown.timezone})")
+        output.write_table(
+            "", (shown.timezone.upper(), "UTC"), [(time.local, time.utc) for time in shown.times]
+        )
+        if shown.note:
+            output.write_line(shown.note)
+
+
+def _find_job(ref: str, config: Path | None) -> Any:
+    from rota.common.catalog import Catalog
+    from rota.common.errors import NotFound
+    from rota.scheduler import config as configs
+    from rota.scheduler import trigger as triggers
+
+    if config is None:
+        return _with_link(lambda link: triggers.find(ref, Catalog(link)))
+    found = [job for job in configs.load(config).jobs if job.ref == ref]
+    if not found:
+        raise NotFound(f"no job {ref} in {config}")
+    return found[0]
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from rota.scheduler import config as configs
+    from rota.scheduler import output
+
+    output.write_json(configs.schema())
+
+
+@app.command()
+def status(
+    tenant: Annotated[
+        str | None, typer.Option(metavar="TENANT", help="Only this tenant, with its jobs.")
+    ] = None,
+    form: OutputOption = Output.TABLE,
+) -> None:
+    """Show groups, tenants, jobs, runs and workers."""
+    from rota.common import command
+    from rota.common.catalog import Catalog
+    from rota.common.clock import SystemClock
+    from rota.scheduler import output
+    from rota.scheduler import status as statuses
+
+    with command.exit_codes():
+        gathered = _with_link(lambda link: statuses.gather(Catalog(link), tenant))
+        if form is Output.JSON:
+            output.write_json(gathered)
+        else:
+            statuses.show(gathered, tenant=tenant, now=SystemClock())
+
+
+@app.command()
+def trigger(
+    ref: RefArgument,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Print the completion, and exit 0 only if it succeeded.")
+    ] = False,
+    form: OutputOption = Output.TABLE,
+) -> None:
+    """Run a job now, outside its schedule."""
+    from rota.common import command
+    from rota.scheduler import output
+    from rota.scheduler import trigger as triggers
+
+    with command.exit_codes():
+        _check_ref(ref)
+        job_id, shown = _with_link(lambda link: triggers.start(ref, link, wait=wait))
+        if shown is None:
+            output.write_json({"job_id": job_id}) if form is Output.JSON else output.write_line(
+                job_id
+            )
+            return
+        if form is Output.JSON:
+            output.write_json(shown)
+        else:
+            output.write_line(shown.text())
+        sys.exit(0 if shown.outcome == "succeeded" else 1)
+
+
+def _check_ref(ref: str) -> None:
+    from rota.common import names
+    from rota.common.errors import UsageError
+
+    try:
+        names.split_ref(ref)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _with_link(ask: "Callable[[Link], Awaitable[_T]]") -> _T:
+    from rota.common import settings
+    from rota.common.link import Link
+
+    async def go() -> _T:
+        link = Link(settings.read().redis_url)
+        try:
+            return await ask(link)
+        finally:
+            await link.close()
+
+    return asyncio.run(go())

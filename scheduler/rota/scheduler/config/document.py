@@ -1,0 +1,314 @@
+"""One YAML file: read within limits, strictly, into plain data whose places can be found again.
+
+Of YAML only mappings, sequences and scalars are read. Anchors, aliases, tags and merge keys are
+problems, and so are duplicate keys, which PyYAML would drop in silence. Plain scalars stand for
+null, true, false and decimal numbers as in JSON; everything else is text, so that `no`, `12:30`
+and `010` stay what they look like.
+"""
+
+import math
+import re
+import stat
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from yaml.nodes import Node, ScalarNode, SequenceNode
+
+from rota.scheduler.config.diagnostic import Problem, quoted
+
+MAX_BYTES: Final = 8 * 1024 * 1024  # of one file
+MAX_DEPTH: Final = 64  # mappings and sequences within each other
+MAX_VALUES: Final = 1_000_000  # keys and values of one file; each costs some 300 bytes of memory
+
+_PLAIN, _TEXT = "plain", "text"  # our tags: a scalar without quotes; anything else
+_WORDS: Final = {"": None, "~": None, "null": None, "true": True, "false": False}
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_NUMBER_STARTS = frozenset("-+.0123456789")
+_LONGEST_INTEGER = 20  # characters of the longest integer of 64 bits, with its sign
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as one
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SUSPECT = re.compile(r"[&*][0-9A-Za-z_-]|!")  # an anchor, alias or tag can't do without
+
+
+class _Composer(yaml.CSafeLoader):
+    """Composes nodes and never constructs objects; stops at what is too deep or too much."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._values = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Count a node before libyaml recurses into it."""
+        self._depth += 1
+        self._values += 1
+        if self._depth > MAX_DEPTH or self._values > MAX_VALUES:
+            raise _limit(self._depth, None if current_node is None else current_node.start_mark)
+
+    def ascend_resolver(self) -> None:
+        """Leave a node."""
+        self._depth -= 1
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """Tell scalars without quotes from all other nodes; explicit tags never come here."""
+        return _PLAIN if kind is ScalarNode and implicit[0] else _TEXT
+
+
+class Document:
+    """The text of one file, its plain data, and the nodes that say where the data stands."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self.data: Any = None
+        self.problems: list[Problem] = []  # what is wrong with the YAML itself
+        self.readable = False  # whether `data` holds all that the file declares
+        self._pairs: dict[int, dict[str, tuple[Node, Node]]] = {}  # of nodes that were searched
+
+    @cached_property
+    def root(self) -> Node:
+        """The nodes, composed again: only a file with problems pays for keeping them."""
+        return _compose(self.text)
+
+    def parse(self) -> None:
+        """Fill `data`, `problems` and `readable` from the text."""
+        if forbidden := _FORBIDDEN.search(self.text):
+            self.problems.append(self._control_character(forbidden))
+            return
+        if _SUSPECT.search(self.text):
+            self._refuse_indirection()
+        if self.problems:
+            return
+        try:
+            root = _compose(self.text)
+        except yaml.YAMLError as error:
+            self.problems.append(self._syntax(error))
+            return
+        self.data = self.plain(root, self.problems)
+        self.readable = True
+
+    def plain(self, node: Node, problems: list[Problem]) -> Any:
+        """Return the plain data of `node`, adding to `problems` what no plain data can hold."""
+        if type(node) is ScalarNode:
+            return node.value if node.tag == _TEXT else self._scalar(node, problems)
+        if type(node) is SequenceNode:
+            return [self.plain(item, problems) for item in node.value]
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            data = self.plain(value, problems)
+            if _is_key(key):
+                found.setdefault(key.value, data)
+        if len(found) < len(node.value):
+            problems += self._bad_keys(node)
+        return found
+
+    def find(self, path: tuple[str, ...]) -> tuple[Node, Node]:
+        """Return the nodes of the key that `path` leads to, and of its value."""
+        key = value = self.root
+        for part in path:
+            pairs = self._pairs.get(id(value))
+            if pairs is None:
+                pairs = {pair[0].value: pair for pair in reversed(value.value) if _is_key(pair[0])}
+                self._pairs[id(value)] = pairs
+            key, value = pairs[part]
+        return key, value
+
+    def problem(self, node: Node, message: str, *, label: str = "", help: str = "") -> Problem:  # noqa: A002 - the name of the struct's field
+        """Return the problem that `message` describes, at the place of `node`."""
+        start, end = node.start_mark, node.end_mark
+        width = end.column - start.column if end.line == start.line else len(self.text)
+        return self.at(start.line, start.column, message, width=width, label=label, help=help)
+
+    def at(
+        self,
+        line: int,
+        column: int,
+        message: str,
+        *,
+        width: int = 1,
+        label: str = "",
+        help: str = "",  # noqa: A002 - the name of the struct's field
+    ) -> Problem:
+        """Return the problem that `message` describes, at a line and column counted from 0."""
+        line = min(line, len(self._lines) - 1)
+        source = self._lines[line]
+        column = min(column, len(source))
+        return Problem(
+            file=self.file,
+            line=line + 1,
+            column=column + 1,
+            message=message,
+            label=label,
+            help=help,
+            source_line=source,
+            width=max(1, min(width, len(source.rstrip()) - column)),
+        )
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return _LINE_BREAK.split(self.text)
+
+    def _scalar(self, node: ScalarNode, problems: list[Problem]) -> Any:
+        text: str = node.value
+        if text in _WORDS:
+            return _WORDS[text]
+        if text[0] not in _NUMBER_STARTS:
+            return text
+        if _INTEGER.fullmatch(text):
+            if len(text) <= _LONGEST_INTEGER and -(2**63) <= int(text) < 2**63:
+                return int(text)
+            problems.append(self.problem(node, "an integer has at most 64 bits", help=_QUOTE))
+        elif _FLOAT.fullmatch(text):
+            number = float(text)
+            if math.isfinite(number):
+                return number
+            problems.append(self.problem(node, "the number is too large", help=_QUOTE))
+        elif _NOT_FINITE.fullmatch(text):
+            problems.append(self.problem(node, "a number must be finite", help=_QUOTE))
+        return text
+
+    def _bad_keys(self, mapping: Node) -> Iterator[Problem]:
+        firsts: dict[str, Node] = {}
+        for key, _ in mapping.value:
+            if type(key) is not ScalarNode:
+                yield self.problem(key, "a key is text, not a mapping or a list")
+            elif not _is_key(key):
+                yield self.problem(key, "merge keys are not read", help=_WRITE_OUT)
+            elif (first := firsts.setdefault(key.value, key)) is not key:
+                place = f"it stands on line {first.start_mark.line + 1} already"
+                yield self.problem(key, f"duplicate key {quoted(key.value)}", help=place)
+
+    def _control_character(self, found: re.Match[str]) -> Problem:
+        before = _LINE_BREAK.split(self.text[: found.start()])
+        code = f"U+{ord(found.group()):04X}"
+        message = f"the file holds the control character {code}"
+        advice = "is this a text file, in UTF-8?"
+        return self.at(len(before) - 1, len(before[-1]), message, help=advice)
+
+    def _refuse_indirection(self) -> None:
+        """Find every anchor, alias and tag, used or not, by the parser's own events."""
+        try:
+            for event in _events(self.text):
+                if isinstance(event, yaml.AliasEvent):
+                    self._refuse(event, f"aliases are not read: `*{event.anchor}`", _WRITE_OUT)
+                    continue
+                if anchor := getattr(event, "anchor", None):
+                    self._refuse(event, f"anchors are not read: `&{anchor}`", _WRITE_OUT)
+                if tag := getattr(event, "tag", None):
+                    self._refuse(event, f"tags are not read: {quoted(tag)}", _UNTAG)
+        except yaml.YAMLError as error:
+            self.problems.append(self._syntax(error))
+
+    def _refuse(self, event: yaml.Event, message: str, advice: str) -> None:
+        mark = event.start_mark
+        assert mark is not None
+        self.problems.append(self.at(mark.line, mark.column, message, help=advice))
+
+    def _syntax(self, error: yaml.YAMLError) -> Problem:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or "it can't be read"
+        if mark is None:
+            return self.at(0, 0, f"not YAML: {what}")
+        if "single document" in str(getattr(error, "context", "")):
+            return self.at(mark.line, mark.column, "one file holds one document", help=_SPLIT)
+        if isinstance(error, _LimitError):
+            return self.at(mark.line, mark.column, what, help=error.advice)
+        problem = self.at(mark.line, mark.column, f"not YAML: {what}")
+        found = problem.source_line[problem.column - 1 : problem.column]
+        return self.at(mark.line, mark.column, f"not YAML: {what}", help=_SYNTAX.get(found, ""))
+
+
+class _LimitError(yaml.MarkedYAMLError):
+    """A file that is YAML, and deeper or larger than we read."""
+
+    advice = ""
+
+
+def read(path: Path, file: str) -> Document:
+    """Return the document in `path`, which problems call `file`; never raises for its content."""
+    try:
+        text = _text(path)
+    except UnicodeDecodeError as error:
+        return _unreadable(file, f"the file is not UTF-8: byte {error.start + 1} can't be read")
+    except OSError as error:
+        return _unreadable(file, f"the file can't be read: {error.strerror or error}")
+    except ValueError as error:
+        return _unreadable(file, str(error))
+    document = Document(file, text)
+    document.parse()
+    return document
+
+
+def _text(path: Path) -> str:
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise ValueError("this is no regular file")
+    too_large = f"the file is larger than {MAX_BYTES // 1024**2} MiB; split it into several files"
+    if about.st_size > MAX_BYTES:
+        raise ValueError(too_large)
+    with path.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:  # it grew since
+        raise ValueError(too_large)
+    return data.decode("utf-8-sig")
+
+
+def _unreadable(file: str, message: str) -> Document:
+    document = Document(file, "")
+    document.problems.append(Problem(file=file, message=message))
+    return document
+
+
+def _is_key(node: Node) -> bool:
+    """Tell whether a node may be a key: a scalar, and none that YAML 1.1 would merge."""
+    return type(node) is ScalarNode and (node.value != "<<" or node.tag == _TEXT)
+
+
+def _compose(text: str) -> Node:
+    root = _Composer(text).get_single_node()
+    return ScalarNode(_PLAIN, "", *_start()) if root is None else root
+
+
+def _start() -> tuple[yaml.Mark, yaml.Mark]:
+    mark = yaml.Mark("", 0, 0, 0, None, 0)
+    return mark, mark
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    """Yield the parser's events, within the limits that hold for nodes."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth >= MAX_DEPTH or count > 2 * MAX_VALUES:
+            raise _limit(depth + 1, event.start_mark)
+        yield event
+
+
+def _limit(depth: int, mark: Any) -> _LimitError:
+    if depth > MAX_DEPTH:
+        what = f"nested deeper than {MAX_DEPTH} levels"
+        error = _LimitError(problem=what, problem_mark=mark)
+        error.advice = "keep deep data elsewhere and name it in the job's args"
+        return error
+    error = _LimitError(problem=f"more than {MAX_VALUES:,} keys and values", problem_mark=mark)
+    error.advice = "split it into several files"
+    return error
+
+
+_QUOTE = "put it in quotes if it is text"
+_WRITE_OUT = "write the value out, or let tenants share jobs through `templates` and `use`"
+_UNTAG = "leave the tag out; put text that starts with ! in quotes"
+_SPLIT = "put what follows `---` into a file of its own"
+_SYNTAX = {
+    "\t": "indent with spaces, not with tabs",
+    "*": "put a value that starts with * in quotes, such as a cron expression",
+    "@": 'put a value that starts with @ in quotes, such as "@daily"',
+    "%": "put a value that starts with % in quotes",
+    "`": "put a value that starts with ` in quotes",
+}

@@ -1,0 +1,220 @@
+"""Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from rota.scheduler.config import field, resolve
+from rota.scheduler.config.declaration import Declaration
+from rota.scheduler.config.diagnostic import Problem, quoted
+from rota.scheduler.config.field import FieldError
+from rota.scheduler.config.model import KINDS, DefaultsSpec, JobSpec, RetrySpec, TenantSpec
+from rota.scheduler.config.resolve import Ground, JobSpecs
+
+Pair = tuple[Node, Node]  # a key and its value
+Pairs = dict[str, Pair]  # by the text of the key
+
+_TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
+    "handler": (field.handler, "the name of a handler, such as orders.import"),
+    "cron": (field.cron, 'a cron expression in quotes, such as "0 3 * * *"'),
+    "every": (field.period, "a duration such as 15m"),
+    "after": (field.period, "a duration such as 15m"),
+    "timeout": (field.length, "a duration such as 15m"),
+    "backoff": (field.length, "a duration such as 10s"),
+    "max_backoff": (field.length, "a duration such as 10m"),
+    "timezone": (field.zone, "a time zone such as Europe/Berlin"),
+    "overlap": (field.overlap, "`skip`"),
+}
+_VALUES: Final[dict[str, Callable[[Any], object]]] = {
+    "attempts": field.attempts,
+    "args": field.args,
+}
+_NOTHING: Final = JobSpec()  # what a job stands on that no template brings
+MAX_PROBLEMS: Final = 10_000  # of one configuration; nobody reads on, and each takes time
+
+
+class TooManyProblems(Exception):
+    """So much is wrong that looking for more is no use."""
+
+
+class Inspection:
+    """Looks at one declaration, node by node, and collects its problems."""
+
+    def __init__(self, place: Declaration, ground: Ground, *, complete: bool = True) -> None:
+        self.problems: list[Problem] = []
+        self._place = place
+        self._document = place.document
+        self._key, self._value = place.nodes()
+        self._ground = ground
+        self._complete = complete  # whether a name that `ground` lacks is declared nowhere
+
+    def defaults(self) -> None:
+        """Inspect the defaults."""
+        pairs = self._fields(self._value, DefaultsSpec, "not a default")
+        self._checks(pairs, _NOTHING)
+
+    def group(self) -> None:
+        """Inspect a group, which holds nothing so far."""
+        self._fields(self._value, msgspec.Struct, "not a group setting")
+
+    def template(self) -> None:
+        """Inspect a template: jobs that are complete by themselves."""
+        for pair in self._pairs(self._value, "jobs").values():
+            self._name(pair[0])
+            self._job(pair, _NOTHING)
+
+    def tenant(self) -> None:
+        """Inspect a tenant: its own fields and its jobs."""
+        pairs = self._fields(self._value, TenantSpec, "not a tenant setting")
+        if "group" in pairs:
+            self._group_of(pairs["group"][1])
+        elif isinstance(self._value, MappingNode):
+            self._add(self._key, "missing field `group`", advice=self._known_groups())
+        self._checks(pairs, _NOTHING)
+        base = self._use(pairs["use"][1]) if "use" in pairs else {}
+        if "jobs" in pairs:
+            for pair in self._pairs(pairs["jobs"][1], "jobs").values():
+                self._tenant_job(pair, base)
+
+    def _group_of(self, node: Node) -> None:
+        group = self._text(node, "the name of a group")
+        if group is None or group in self._ground.groups or not self._complete:
+            return
+        advice = field.did_you_mean(group, self._ground.groups) or self._known_groups()
+        self._add(node, f"unknown group {quoted(group)}", advice=advice)
+
+    def _known_groups(self) -> str:
+        known = ", ".join(sorted(self._ground.groups)[:5])
+        return f"declared are {known}" if known else "declare it under `groups`"
+
+    def _use(self, node: Node) -> JobSpecs | None:
+        """Return the jobs that the templates bring, or None where that is not certain."""
+        if type(node) is not SequenceNode:
+            message = f"expected a list of templates, got {field.kind(self._plain(node))}"
+            self._add(node, message, advice="write for example `use: [standard]`")
+            return None
+        found: JobSpecs = {}
+        certain = True
+        brought: dict[str, str] = {}  # job -> the template that brings it
+        for item in node.value:
+            name = self._text(item, "the name of a template")
+            if name is None or name not in self._ground.templates:
+                self._unknown_template(item, name)
+                certain = False
+                continue
+            specs = self._ground.templates[name]
+            for job in sorted(specs.keys() & brought.keys()):
+                other = f"template `{brought[job]}` brings it already"
+                self._add(item, f"template `{name}` brings job `{job}` again", advice=other)
+            brought |= dict.fromkeys(specs, name)
+            found |= specs
+        return found if certain else None
+
+    def _unknown_template(self, node: Node, name: str | None) -> None:
+        if name is None or name in self._ground.broken or not self._complete:
+            return
+        known = self._ground.templates.keys() | self._ground.broken
+        advice = field.did_you_mean(name, frozenset(known)) or "declare it under `templates`"
+        self._add(node, f"unknown template {quoted(name)}", advice=advice)
+
+    def _tenant_job(self, pair: Pair, base: JobSpecs | None) -> None:
+        self._name(pair[0])
+        name = pair[0].value
+        if self._plain(pair[1]) is not None:
+            self._job(pair, None if base is None else base.get(name, _NOTHING))
+        elif base is not None and name not in base:
+            message = f"no template brings a job {quoted(name)} that null could leave out"
+            advice = (
+                field.did_you_mean(name, frozenset(base))
+                or "write what the job does, or delete the line"
+            )
+            self._add(pair[0], message, advice=advice)
+
+    def _job(self, pair: Pair, base: JobSpec | None) -> None:
+        """Inspect a job that stands on `base`; None where that is not certain."""
+        before = len(self.problems)
+        pairs = self._fields(pair[1], JobSpec, "not a job setting")
+        self._checks(pairs, base)
+        kinds = [kind for kind in pairs if kind in KINDS]
+        for kind in kinds[1:]:
+            message = f"a job has one of cron, every and after; this has `{kinds[0]}` already"
+            self._add(pairs[kind][0], message, advice="delete one of them")
+        if base is not _NOTHING or not isinstance(pair[1], MappingNode):
+            return
+        if "handler" not in pairs:
+            self._add(pair[0], "missing field `handler`", advice=field.HANDLER_ADVICE)
+        if not kinds and len(self.problems) == before:  # or else it may be what is misspelt
+            self._add(pair[0], "missing a schedule", advice="add one of cron, every and after")
+
+    def _checks(self, pairs: Pairs, base: JobSpec | None) -> None:
+        for name, (_, node) in pairs.items():
+            if name in _TEXTS:
+                check, expected = _TEXTS[name]
+                text = self._text(node, expected)
+                if text is not None:
+                    self._check(node, check, text)
+            elif name in _VALUES:
+                self._check(node, _VALUES[name], self._plain(node))
+            elif name == "retry":
+                self._retry(node, base)
+
+    def _retry(self, node: Node, base: JobSpec | None) -> None:
+        before = len(self.problems)
+        pairs = self._fields(node, RetrySpec, "not a retry setting")
+        self._checks(pairs, base)
+        place = pairs.get("max_backoff") or pairs.get("backoff")
+        if len(self.problems) > before or base is None or place is None:
+            return
+        full = resolve.over(JobSpec(retry=msgspec.convert(self._plain(node), RetrySpec)), base)
+        self._check(place[1], lambda it: resolve.retry(it, self._ground.defaults.retry), full.retry)
+
+    def _fields(self, node: Node, spec: type[msgspec.Struct], label: str) -> Pairs:
+        """Return the fields of a mapping that `spec` knows; the others are problems."""
+        pairs = self._pairs(node, "fields")
+        known = spec.__struct_fields__
+        for name in [name for name in pairs if name not in known]:
+            advice = field.did_you_mean(name, known) or _allowed(known)
+            message = f"unknown field {quoted(name)}"
+            self._add(pairs.pop(name)[0], message, label=label, advice=advice)
+        return pairs
+
+    def _pairs(self, node: Node, what: str) -> Pairs:
+        if type(node) is not MappingNode:
+            message = f"expected a mapping of {what}, got {field.kind(self._plain(node))}"
+            self._add(node, message)
+            return {}
+        pairs: Pairs = {}
+        for key, value in node.value:
+            if type(key) is ScalarNode:
+                pairs.setdefault(key.value, (key, value))
+        return pairs
+
+    def _name(self, node: Node) -> None:
+        self._check(node, field.name, node.value)
+
+    def _text(self, node: Node, expected: str) -> str | None:
+        value = self._plain(node)
+        if isinstance(value, str):
+            return value
+        self._add(node, f"expected {expected}, got {field.kind(value)}")
+        return None
+
+    def _check(self, node: Node, check: Callable[[Any], object], value: Any) -> None:
+        try:
+            check(value)
+        except FieldError as error:
+            self._add(node, str(error), advice=error.advice)
+
+    def _plain(self, node: Node) -> Any:
+        return self._document.plain(node, [])  # its problems were collected when it was read
+
+    def _add(self, node: Node, message: str, *, label: str = "", advice: str = "") -> None:
+        self.problems.append(self._document.problem(node, message, label=label, help=advice))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise TooManyProblems
+
+
+def _allowed(known: Iterable[str]) -> str:
+    return f"known fields are {', '.join(known)}" if known else "leave it out"

@@ -1,0 +1,148 @@
+"""From a file or a directory of files to a configuration, or to all that is wrong with it."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from rota.common.job import Job
+from rota.scheduler.config import document, resolve
+from rota.scheduler.config.declaration import Declaration, Declarations
+from rota.scheduler.config.diagnostic import InvalidConfig, Problem
+from rota.scheduler.config.field import FieldError
+from rota.scheduler.config.inspection import MAX_PROBLEMS, Inspection, TooManyProblems
+from rota.scheduler.config.model import BUILT_IN
+from rota.scheduler.config.resolve import Ground, JobSpecs
+
+MAX_JOBS: Final = 1_000_000  # of one configuration; templates multiply what little text declares
+_TOO_MANY_JOBS = f"with this tenant there are more than {MAX_JOBS:,} jobs"
+_ENOUGH = "this is wrong, too; looking for more ends here"
+_SUFFIXES = (".yaml", ".yml")
+_T = TypeVar("_T")
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid configuration, with every template and default applied."""
+
+    groups: list[str]  # sorted; also those that have no tenant
+    jobs: list[Job]  # ordered by tenant, then by name
+    tenants: dict[str, str]  # tenant -> its group, ordered by tenant; also those without jobs
+    files: list[str]  # the files that were read, sorted
+
+
+def load(path: Path) -> Config:
+    """Return the configuration in the file `path`, or in all YAML files below the directory `path`.
+
+    Hidden files and directories are left out. Raises `InvalidConfig` with every problem of every
+    file.
+    """
+    loading = _Loading()
+    files = loading.read(path)
+    ground = loading.ground()
+    jobs, tenants = loading.tenants(ground)
+    if loading.problems:
+        raise InvalidConfig(loading.problems)
+    return Config(groups=sorted(ground.groups), jobs=jobs, tenants=tenants, files=files)
+
+
+class _Loading:
+    """Resolves what the files declare; what is refused is inspected, and the rest goes on."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._all = Declarations()
+
+    def read(self, path: Path) -> list[str]:
+        """Take in the declarations of all files below `path` and return the files' names."""
+        files = self._below(path) if path.is_dir() else [path]
+        shown = {str(file).encode(errors="replace").decode(): file for file in files}
+        for name in sorted(shown):
+            self._all.add(document.read(shown[name], name))
+        self.problems += self._all.problems
+        return sorted(shown)
+
+    def ground(self) -> Ground:
+        """Resolve what tenants stand on: groups, defaults and templates."""
+        defaults = BUILT_IN
+        if place := self._all.defaults:
+            produce = partial(resolve.defaults, place.data)
+            defaults = self._try(place, Ground(), produce, Inspection.defaults) or defaults
+        ground = Ground(groups=frozenset(self._all.groups), defaults=defaults)
+        for place in self._all.groups.values():
+            self._try(place, ground, partial(resolve.group, place.data), Inspection.group)
+        templates: dict[str, JobSpecs] = {}
+        for name, place in self._all.templates.items():
+            specs = self._try(
+                place, ground, partial(resolve.template, place.data, ground), Inspection.template
+            )
+            if specs is not None:
+                templates[name] = specs
+        broken = frozenset(self._all.templates.keys() - templates.keys())
+        return msgspec.structs.replace(ground, templates=templates, broken=broken)
+
+    def tenants(self, ground: Ground) -> tuple[list[Job], dict[str, str]]:
+        """Resolve all tenants into their jobs and their groups."""
+        jobs: list[Job] = []
+        groups: dict[str, str] = {}
+        for name, place in sorted(self._all.tenants.items()):
+            produce = partial(resolve.tenant, name, place.data, ground)
+            resolved = self._try(place, ground, produce, Inspection.tenant)
+            if resolved is not None:
+                groups[name], own = resolved
+                jobs += own
+            if len(jobs) > MAX_JOBS:
+                raise InvalidConfig([*self.problems, place.problem(_TOO_MANY_JOBS)])
+        return jobs, groups
+
+    def _try(
+        self,
+        place: Declaration,
+        ground: Ground,
+        produce: Callable[[], _T],
+        inspect: Callable[[Inspection], None],
+    ) -> _T | None:
+        try:
+            return produce()
+        except (FieldError, msgspec.ValidationError) as error:
+            self._inspect(place, ground, inspect, str(error))
+            return None
+
+    def _inspect(
+        self,
+        place: Declaration,
+        ground: Ground,
+        inspect: Callable[[Inspection], None],
+        refusal: str,
+    ) -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise InvalidConfig([*self.problems, place.problem(_ENOUGH)])
+        inspection = Inspection(place, ground, complete=self._all.complete)
+        with suppress(TooManyProblems):
+            inspect(inspection)
+        self.problems += inspection.problems
+        if not self.problems:  # refused all the same: the fast way and the slow one differ
+            self.problems.append(place.problem(refusal))
+
+    def _below(self, directory: Path) -> list[Path]:
+        files: list[Path] = []
+        for root, directories, names in os.walk(directory, onerror=self._unreadable):
+            directories[:] = [name for name in directories if not name.startswith(".")]
+            files += [
+                Path(root, name)
+                for name in names
+                if name.endswith(_SUFFIXES) and not name.startswith(".")
+            ]
+        if not files:
+            message = "the directory holds no YAML files"
+            advice = "a configuration is one file, or a directory of *.yaml and *.yml files"
+            self.problems.append(Problem(file=str(directory), message=message, help=advice))
+        return files
+
+    def _unreadable(self, error: OSError) -> None:
+        self._all.complete = False
+        message = f"the directory can't be read: {error.strerror}"
+        self.problems.append(Problem(file=str(error.filename), message=message))

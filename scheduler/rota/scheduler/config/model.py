@@ -1,0 +1,162 @@
+"""What a configuration file may hold: the shape of it, with the words that editors show.
+
+The structs accept or refuse; `inspection` says what is wrong and where. A field that was not
+written is `UNSET`, so that templates and defaults can stand under it.
+"""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from rota.common import duration, names
+
+KINDS: Final = ("cron", "every", "after")  # the fields of which a job has exactly one
+
+Name = Annotated[str, Meta(pattern=names.PATTERN)]
+Handler = Annotated[
+    str,
+    Meta(
+        pattern=names.HANDLER_PATTERN,
+        description="The name under which a worker registered the function to call.",
+        examples=["orders.import"],
+    ),
+]
+Cron = Annotated[
+    str,
+    Meta(
+        description="When it is due, in five crontab fields: minute hour day month weekday; or "
+        "@hourly, @daily, @weekly, @monthly, @yearly. Read in the job's time zone.",
+        examples=["0 3 * * *", "*/15 8-18 * * 1-5", "@daily"],
+    ),
+]
+Every = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="Fixed rate: due each time this much time has passed. At least 100ms.",
+        examples=["15m", "1h30m"],
+    ),
+]
+After = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="Fixed delay: due this long after the last run is over. At least 100ms.",
+        examples=["5m", "30s"],
+    ),
+]
+Timeout = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="How long one attempt may run.",
+        examples=["30s", "2h"],
+    ),
+]
+Rest = Annotated[str, Meta(pattern=duration.PATTERN, examples=["10s", "10m"])]
+Timezone = Annotated[
+    str,
+    Meta(
+        description="The IANA time zone in which cron expressions are read.",
+        examples=["UTC", "Europe/Berlin"],
+    ),
+]
+Overlap = Annotated[
+    str,
+    Meta(
+        description="What happens when a job is due while its last run is not over.",
+        extra_json_schema={"enum": ["skip"]},
+    ),
+]
+Args = Annotated[
+    dict[str, Any],
+    Meta(
+        description="What the handler is called with, by the names of its parameters.",
+        examples=[{"source": "ftp"}],
+    ),
+]
+
+
+class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping in a configuration file."""
+
+
+class RetrySpec(_Spec, frozen=True, kw_only=True):
+    """How a failing run is tried again."""
+
+    attempts: (
+        Annotated[int, Meta(ge=1, le=100, description="Attempts in all, the first included.")]
+        | UnsetType
+    ) = UNSET
+    backoff: (
+        Annotated[Rest, Meta(description="Rest before the second attempt; doubles each time.")]
+        | UnsetType
+    ) = UNSET
+    max_backoff: Annotated[Rest, Meta(description="The longest rest.")] | UnsetType = UNSET
+
+
+class JobSpec(_Spec, frozen=True, kw_only=True):
+    """A job: what to call, and exactly one of cron, every and after."""
+
+    handler: Handler | UnsetType = UNSET
+    cron: Cron | UnsetType = UNSET
+    every: Every | UnsetType = UNSET
+    after: After | UnsetType = UNSET
+    args: Args | UnsetType = UNSET
+    timezone: Timezone | UnsetType = UNSET
+    timeout: Timeout | UnsetType = UNSET
+    overlap: Overlap | UnsetType = UNSET
+    retry: RetrySpec | UnsetType = UNSET
+
+
+class DefaultsSpec(_Spec, frozen=True, kw_only=True):
+    """What holds for every job that does not say otherwise."""
+
+    timezone: Timezone | UnsetType = UNSET
+    timeout: Timeout | UnsetType = UNSET
+    overlap: Overlap | UnsetType = UNSET
+    retry: RetrySpec | UnsetType = UNSET
+
+
+class GroupSpec(_Spec, frozen=True, kw_only=True):
+    """A group of tenants; its workers serve no other group unless told to."""
+
+
+class TenantSpec(_Spec, frozen=True, kw_only=True):
+    """A tenant and its jobs."""
+
+    group: Annotated[Name, Meta(description="The group it belongs to, one of `groups`.")]
+    timezone: Timezone | UnsetType = UNSET
+    use: Annotated[
+        list[Name], Meta(description="The templates whose jobs it has.", examples=[["standard"]])
+    ] = []
+    jobs: Annotated[
+        dict[Name, JobSpec | None],
+        Meta(
+            description="Its own jobs. One that a template has, too, changes the fields it names; "
+            "null leaves the template's job out."
+        ),
+    ] = {}
+
+
+class FileSpec(_Spec, frozen=True, kw_only=True):
+    """One file of a Rota configuration; a configuration is one file or a directory of them."""
+
+    defaults: DefaultsSpec | UnsetType = UNSET
+    templates: Annotated[
+        dict[Name, dict[Name, JobSpec]],
+        Meta(description="Sets of jobs that many tenants share, by name."),
+    ] = {}
+    groups: Annotated[
+        dict[Name, GroupSpec | None], Meta(description="The groups that tenants belong to.")
+    ] = {}
+    tenants: Annotated[dict[Name, TenantSpec], Meta(description="The tenants, by name.")] = {}
+
+
+BUILT_IN: Final = DefaultsSpec(
+    timezone="UTC",
+    timeout="15m",
+    overlap="skip",
+    retry=RetrySpec(attempts=3, backoff="10s", max_backoff="10m"),
+)

@@ -1,0 +1,31 @@
+"""The JSON Schema of a configuration file, which editors check and complete against."""
+
+from typing import Any, Final
+
+import msgspec
+
+from rota.scheduler.config.model import KINDS, FileSpec
+
+_DRAFT: Final = "http://json-schema.org/draft-07/schema#"  # the latest that editors agree on
+_REF: Final = "#/definitions/{name}"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema, draft 07, of one configuration file."""
+    (root,), definitions = msgspec.json.schema_components([FileSpec], ref_template=_REF)
+    own = definitions["JobSpec"]
+    own["dependencies"] = {
+        kind: {"not": {"anyOf": [{"required": [it]} for it in KINDS if it != kind]}}
+        for kind in KINDS
+    }
+    definitions["TemplateJob"] = {
+        **own,
+        "title": "TemplateJob",
+        "required": ["handler"],
+        "anyOf": [{"required": [kind]} for kind in KINDS],
+    }
+    templates = definitions["FileSpec"]["properties"]["templates"]
+    templates["additionalProperties"]["additionalProperties"] = {
+        "$ref": _REF.format(name="TemplateJob")
+    }
+    return {"$schema": _DRAFT, "title": "Rota configuration", **root, "definitions": definitions}

@@ -1,0 +1,110 @@
+"""Enqueues what is due, many occurrences in one round trip, and takes note of what is in flight."""
+
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from rota.common import clock as clocks
+from rota.common import message
+from rota.common.clock import Clock
+from rota.common.errors import StoreError
+from rota.common.job import Job, job_id
+from rota.common.service import Loop
+from rota.common.store import Occurrence, Store
+from rota.scheduler.awaited import Awaited
+
+_BATCH = 500  # the most occurrences that one script takes, to keep every script short
+
+Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
+
+
+class Dispatcher(Loop):
+    """The outbox between the engine and the store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        awaited: Awaited,
+        finished: Finished,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        super().__init__(log=log)
+        self._store = store
+        self._awaited = awaited
+        self._finished = finished
+        self._clock = clock
+        self._outbox: dict[str, list[tuple[Job, Occurrence]]] = {}
+        self._bodies: dict[str, bytes] = {}
+
+    def fire(self, job: Job, due_ms: int) -> None:
+        """Enqueue the occurrence of `job` that is due at `due_ms`, with the next round trip."""
+        occurrence = Occurrence(
+            job_id(job.ref, due_ms),
+            job.tenant,
+            job.name,
+            job.handler,
+            due_ms,
+            job.retry.attempts,
+            0,
+            self._body(job),
+        )
+        self._outbox.setdefault(job.group, []).append((job, occurrence))
+        self.wake()
+
+    def skipped(self, job: Job, due_ms: int) -> None:
+        """Say that an occurrence is skipped because the job's last run is not over."""
+        self.log.warning(
+            "occurrence_skipped",
+            tenant=job.tenant,
+            job=job.name,
+            due=clocks.iso(due_ms),
+            reason="overlap",
+            running=self._awaited.job_id(job.ref),
+        )
+
+    async def turn(self) -> float | None:
+        """Enqueue the first batch of every group."""
+        batches = {group: fired[:_BATCH] for group, fired in self._outbox.items()}
+        if not batches:
+            return None
+        runs = {group: [run for _, run in batch] for group, batch in batches.items()}
+        replies = await self._store.enqueue(runs)
+        # Only now: what the store did not answer is sent again, which it takes as the same.
+        for group, batch in batches.items():
+            self._drop(group, len(batch))
+            for (job, run), (word, detail) in zip(batch, replies[group], strict=True):
+                self._note(job, run, word, detail)
+        return 0 if self._outbox else None
+
+    async def stop(self) -> None:
+        """Send what is left, once, and stop."""
+        await super().stop()
+        try:
+            while await self.turn() == 0:
+                pass
+        except StoreError as error:
+            self.log.warning("occurrences_not_sent", error=str(error))
+
+    def _drop(self, group: str, count: int) -> None:
+        del self._outbox[group][:count]
+        if not self._outbox[group]:
+            del self._outbox[group]
+
+    def _note(self, job: Job, run: Occurrence, word: str, detail: str) -> None:
+        if word == "past":
+            # Another scheduler's, or ours before a restart, and it is over.
+            self._finished(job.ref, self._clock.now_ms())
+            return
+        self._awaited.add(job.group, job.ref, detail, self._clock.monotonic())
+        if word == "busy":
+            self.skipped(job, run.due_ms)
+        else:
+            self.log.debug("run_enqueued", tenant=job.tenant, job=job.name, job_id=run.job_id)
+
+    def _body(self, job: Job) -> bytes:
+        body = self._bodies.get(job.ref)
+        if body is None:
+            body = self._bodies[job.ref] = message.encode(message.request_for(job))
+        return body

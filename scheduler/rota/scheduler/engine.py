@@ -1,0 +1,128 @@
+"""The only module that knows APScheduler, which keeps the timers and decides what is due.
+
+It is used through its own extension points. Our trigger asks a schedule for its next due time. Our
+executor *is* the awaiting run: to submit is to hand the occurrence on to be enqueued, and the
+instance counts as running until the run's completion has arrived. So APScheduler's
+`max_instances=1` is our no-overlap rule, and no thread is held while a run is under way.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
+from apscheduler.executors.base import BaseExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from rota.common.clock import epoch_ms, utc
+from rota.common.job import Job
+from rota.scheduler.schedule import After, Due, due_of
+
+_PARKED = utc(253_370_764_800_000)  # the year 9999: due when the run in flight is over
+
+Fire = Callable[[Job, int], None]  # a job and the time in ms at which it is due
+
+
+class Engine:
+    """Calls `fire` for each occurrence, and `skipped` where the job's last run is not over."""
+
+    def __init__(self, *, fire: Fire, skipped: Fire) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._skipped = skipped
+        self._executor = _Awaiting(lambda ref, due_ms: fire(self._jobs[ref], due_ms))
+        self._store = MemoryJobStore()
+        self._scheduler = AsyncIOScheduler(
+            timezone="UTC",
+            executors={"default": self._executor},
+            jobstores={"default": self._store},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._scheduler.add_listener(self._on_skipped, EVENT_JOB_MAX_INSTANCES)
+
+    def add(self, job: Job, *, next_ms: int | None, running: bool) -> None:
+        """Begin to fire `job`, first at `next_ms`; None if that waits for a run's completion.
+
+        `running` tells that a run of it is in flight already.
+        """
+        self._jobs[job.ref] = job
+        if running:
+            self._executor.adopt(job.ref)
+        self._scheduler.add_job(
+            _never_called,
+            trigger=_Trigger(due_of(job)),
+            id=job.ref,
+            next_run_time=_PARKED if next_ms is None else utc(next_ms),
+        )
+
+    def start(self) -> None:
+        """Begin to fire, in the running event loop."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Fire no more."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def finished(self, ref: str, ended_ms: int) -> None:
+        """Note that a run of the job TENANT/JOB is over; a fixed delay starts to count from now."""
+        job = self._jobs.get(ref)
+        if job is None:
+            return
+        self._executor.finished(ref)
+        if job.schedule.kind == "after":
+            due = utc(ended_ms + job.schedule.period_ms)
+            self._scheduler.modify_job(ref, next_run_time=due)
+
+    def next_ms(self, ref: str) -> int | None:
+        """Return when TENANT/JOB is due next; None if that waits for its run to end."""
+        job = self._scheduler.get_job(ref)
+        if job is None or job.next_run_time is None or job.next_run_time == _PARKED:
+            return None
+        return epoch_ms(job.next_run_time)
+
+    def _on_skipped(self, event: JobSubmissionEvent) -> None:
+        for moment in event.scheduled_run_times:
+            self._skipped(self._jobs[event.job_id], epoch_ms(moment))
+
+
+class _Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships without types
+    """Asks a schedule when it is due."""
+
+    __slots__ = ("_due", "_parks")
+
+    def __init__(self, due: Due) -> None:
+        self._due = due
+        self._parks = isinstance(due, After)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        """Return the due time after `previous`; a fixed delay is parked until its run ends."""
+        if self._parks:
+            return _PARKED
+        due_ms = self._due.next_after(epoch_ms(previous or now))
+        return None if due_ms is None else utc(due_ms)
+
+
+class _Awaiting(BaseExecutor):  # type: ignore[misc]  # APScheduler ships without types
+    """Counts a job as running from its submission until `finished` is called."""
+
+    def __init__(self, fire: Callable[[str, int], None]) -> None:
+        super().__init__()
+        self._fire = fire
+
+    def adopt(self, ref: str) -> None:
+        """Count a run that is in flight already."""
+        self._instances[ref] = 1
+
+    def finished(self, ref: str) -> None:
+        """Count the job as idle; harmless if it is."""
+        if ref in self._instances:
+            self._run_job_success(ref, [])
+
+    def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
+        self._fire(job.id, epoch_ms(run_times[-1]))
+
+
+def _never_called() -> None:
+    raise AssertionError("the executor enqueues the job instead of calling this")

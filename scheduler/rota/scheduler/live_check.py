@@ -1,0 +1,46 @@
+"""Holds a configuration against the handlers that the running workers have published."""
+
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from rota.common.catalog import Catalog
+from rota.common.job import Job
+from rota.common.worker_info import HandlerInfo
+from rota.scheduler.config import Config
+
+
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that the running workers can't execute as it is."""
+
+    job: str  # TENANT/JOB
+    handler: str
+    reason: str
+
+
+async def compare(config: Config, catalog: Catalog) -> list[Mismatch]:
+    """Return each job whose handler is not served in its group, or whose args do not fit it."""
+    served: dict[str, dict[str, HandlerInfo]] = {}
+    for group in config.groups:
+        workers = await catalog.workers(group)
+        served[group] = {handler.name: handler for w in workers for handler in w.handlers}
+    found = (_mismatch(job, served[job.group].get(job.handler)) for job in config.jobs)
+    return [mismatch for mismatch in found if mismatch is not None]
+
+
+def _mismatch(job: Job, handler: HandlerInfo | None) -> Mismatch | None:
+    if handler is None:
+        reason = f"no worker in group {job.group} serves this handler"
+    else:
+        reason = _argument_error(job.args, handler.schema)
+    return Mismatch(job=job.ref, handler=job.handler, reason=reason) if reason else None
+
+
+def _argument_error(args: dict[str, Any], schema: dict[str, Any]) -> str:
+    validator = jsonschema.Draft202012Validator(schema)
+    error = next(iter(validator.iter_errors(args)), None)
+    if error is None:
+        return ""
+    where = ".".join(str(part) for part in error.absolute_path)
+    return f"args{'.' + where if where else ''}: {error.message}"

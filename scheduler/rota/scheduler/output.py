@@ -1,0 +1,36 @@
+"""How commands print data on standard output: aligned text for people, JSON for programs."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+
+def write_json(data: Any) -> None:
+    """Print `data` as indented JSON."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+
+
+def write_line(text: str) -> None:
+    """Print one line."""
+    sys.stdout.write(f"{text}\n")
+
+
+def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table under a title; nothing if there are no rows."""
+    if not rows:
+        return
+    cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    sys.stdout.write(f"{title}\n")
+    for row in cells:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(f"  {line.rstrip()}\n")
+    sys.stdout.write("\n")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return "".join(c if c.isprintable() else "?" for c in str(value))

@@ -1,0 +1,121 @@
+"""Runs a job now, by hand, and waits for it if asked."""
+
+import sys
+from typing import Any
+
+import msgspec
+
+from rota.common import message
+from rota.common.catalog import Catalog
+from rota.common.clock import Clock, SystemClock
+from rota.common.errors import NotFound, Refused
+from rota.common.job import Job, job_id
+from rota.common.link import Link
+from rota.common.message import Completion, Failure
+from rota.common.store import Occurrence, Store
+
+KEEP_MS = 3_600_000  # how long the result of a triggered run is kept
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a triggered run ended, as `--wait` prints it."""
+
+    job_id: str
+    outcome: str  # succeeded or dead
+    attempt: int
+    took_ms: int
+    worker: str
+    result: Any = None  # what the handler returned
+    error: Failure | None = None
+
+    def text(self) -> str:
+        """Return it for people."""
+        lines = [f"{self.job_id}  {self.outcome}  {self.took_ms}ms  attempt {self.attempt}"]
+        if self.error is not None:
+            lines += [f"{self.error.kind}: {self.error.message}", self.error.traceback]
+        if self.result is not None:
+            lines.append(msgspec.json.encode(self.result).decode())
+        return "\n".join(line for line in lines if line)
+
+
+async def start(ref: str, link: Link, *, wait: bool) -> tuple[str, Ended | None]:
+    """Trigger TENANT/JOB; return the job_id and, if `wait`, how the run ended."""
+    store, catalog = Store(link), Catalog(link)
+    job = await find(ref, catalog)
+    after = await store.last_completion(job.group)
+    run_id = await trigger(job, store=store, clock=SystemClock())
+    if not wait:
+        return run_id, None
+    completion, result = await wait_for(job, run_id, after, store=store, catalog=catalog)
+    return run_id, Ended(
+        job_id=run_id,
+        outcome=completion.outcome,
+        attempt=completion.attempt,
+        took_ms=completion.took_ms,
+        worker=completion.worker,
+        result=msgspec.msgpack.decode(result) if result else None,
+        error=completion.error,
+    )
+
+
+async def trigger(job: Job, *, store: Store, clock: Clock) -> str:
+    """Enqueue one run of `job` outside its schedule; return its job_id.
+
+    Raises `Refused` when a run of it is in flight.
+    """
+    run = Occurrence(
+        job_id(job.ref, clock.now_ms(), manual=True),
+        job.tenant,
+        job.name,
+        job.handler,
+        0,
+        job.retry.attempts,
+        KEEP_MS,
+        message.encode(message.request_for(job)),
+    )
+    word, detail = (await store.enqueue({job.group: [run]}))[job.group][0]
+    if word == "busy":
+        raise Refused(
+            f"not triggered: {detail} is not over, and {job.ref} has overlap: {job.overlap}"
+        )
+    return detail
+
+
+async def find(ref: str, catalog: Catalog) -> Job:
+    """Return the published job TENANT/JOB; raises `NotFound` with what to do."""
+    job = await catalog.find(ref)
+    if job is None:
+        raise NotFound(
+            f"no job {ref} is known to the store; a job is known once `sched run` has read it"
+            " (`sched status` lists the groups and tenants)"
+        )
+    return job
+
+
+async def wait_for(
+    job: Job, run_id: str, after: str, *, store: Store, catalog: Catalog
+) -> tuple[Completion, bytes]:
+    """Return the completion that ends `run_id`, and its result as msgpack.
+
+    `after` is the stream id from before the run was enqueued. Says on standard error when no
+    worker serves the job's handler, and goes on waiting.
+    """
+    told = False
+    while True:
+        after, completions = await store.completions(job.group, after)
+        ended = [c for c, _ in completions if c.job_id == run_id and c.outcome != "retrying"]
+        record = await catalog.run(job.group, run_id)
+        if not ended and "completion" in record:
+            ended = [message.decode_completion(record["completion"])]
+        if ended:
+            return ended[0], record.get("result", b"")
+        if not completions and not told:
+            told = await _tell_unserved(job, catalog)
+
+
+async def _tell_unserved(job: Job, catalog: Catalog) -> bool:
+    workers = await catalog.workers(job.group)
+    if any(handler.name == job.handler for worker in workers for handler in worker.handlers):
+        return False
+    sys.stderr.write(f"waiting: no worker serves {job.handler} in group {job.group} yet\n")
+    return True

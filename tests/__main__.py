@@ -1,0 +1,91 @@
+"""Run everything that must hold: `python3 tests`; or some tests: `python3 tests -k config`.
+
+Needs nothing but Python and git: the first run makes `.venv`. Arguments go to pytest, and then only
+pytest runs. This file must parse on any Python 3 (see .ci/bootstrap.py).
+"""
+
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = {"common", "scheduler", "worker"}
+NOT_COPIED = {*SOURCES, ".git", ".venv", "dist", "build"}
+
+
+def main() -> None:
+    """Run each check in order; end at the first that fails, with its exit code."""
+    python = Path(runpy.run_path(str(ROOT / ".ci" / "bootstrap.py"))["ensure"]())
+    if sys.argv[1:]:
+        sys.exit(subprocess.call([python, "-m", "pytest", *sys.argv[1:]], cwd=ROOT))
+    check("ruff: rules", python, "-m", "ruff", "check")
+    check("ruff: format", python, "-m", "ruff", "format", "--check")
+    check("mypy", python, "-m", "mypy")
+    check("import-linter: layers", python.with_name("lint-imports"))
+    check("pytest", python, "-m", "pytest")
+    with tempfile.TemporaryDirectory(prefix="rota-wheel-") as away:
+        check_wheel(python, Path(away))
+
+
+def check_wheel(python: Path, away: Path) -> None:
+    """Run the tests on the wheel, in an environment and a folder away from the source."""
+    installed = away / "venv" / "bin" / "python"
+    copy = away / "copy"
+    check("wheel: build", python, "-m", "hatchling", "build", "-t", "wheel", "-d", away)
+    wheel = next(away.glob("*.whl"))
+    make_environment(python, away / "venv")
+    pip = (python, "-m", "pip", "--python", installed, "--disable-pip-version-check")
+    check("wheel: install", *pip, "install", "--quiet", "--no-deps", wheel)
+    copy_all_but_source(copy)
+    check("wheel: is what is imported", installed, "-c", PROBE, away / "venv", cwd=copy)
+    check("wheel: pytest", installed, "-m", "pytest", cwd=copy)
+
+
+PROBE = """
+import sys, rota.common, rota.scheduler, rota.worker
+for part in (rota.common, rota.scheduler, rota.worker):
+    print(part.__path__[0])
+    assert all(path.startswith(sys.argv[1]) for path in part.__path__), part.__path__
+"""
+
+
+def make_environment(python: Path, folder: Path) -> None:
+    """Make an environment that sees the packages of `python`, but not its editable Rota.
+
+    A line of a .pth file puts a folder on sys.path; the .pth files inside that folder, which is
+    where the editable Rota hangs, are not read.
+    """
+    venv.create(folder, symlinks=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    locked = next(python.parent.parent.glob("lib/python*/site-packages"))
+    (site / "locked.pth").write_text(f"{locked}\n")
+
+
+def copy_all_but_source(copy: Path) -> None:
+    """Copy the checkout to `copy`, without the three parts' source."""
+    copy.mkdir()
+    caches = shutil.ignore_patterns("*_cache", "__pycache__")
+    for path in ROOT.iterdir():
+        if path.is_dir() and path.name not in NOT_COPIED and not path.name.endswith("_cache"):
+            shutil.copytree(path, copy / path.name, ignore=caches)
+        elif path.is_file():
+            shutil.copy(path, copy)
+
+
+def check(name: str, *command: "str | Path", cwd: Path = ROOT) -> None:
+    """Run one check under a heading; end the program with its exit code if it fails."""
+    print(f"\n=== {name}", flush=True)
+    started = time.perf_counter()
+    code = subprocess.call([str(part) for part in command], cwd=cwd)
+    print(f"    {name} {'FAILED' if code else 'took'} {time.perf_counter() - started:.1f} s")
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

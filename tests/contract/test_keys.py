@@ -1,0 +1,127 @@
+"""Every key is made in `keys.py`, has the type it says, and nothing is left behind."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import rota.common
+from rota.common import keys
+from rota.common.catalog import Catalog
+from rota.common.job import Job, Schedule
+from rota.common.state import State
+from rota.common.store import Store
+from tests.support import builders
+from tests.support.builders import DUE_MS, GROUP, HOUR_MS
+
+KEPT = {
+    keys.root(GROUP),
+    keys.slot(GROUP, "acme/import"),
+    keys.tenant(GROUP, "acme"),
+    keys.done(GROUP),
+}
+MAKERS = [function for _, function in inspect.getmembers(keys, inspect.isfunction)]
+
+
+def sources() -> list[Path]:
+    """Return the Python files of the three parts, wherever they are installed."""
+    import rota  # the namespace: one path for each part, or one for all
+
+    return [path for part in rota.__path__ for path in Path(part).rglob("*.py")]
+
+
+def test_keys_are_made_in_one_place() -> None:
+    """No other module writes a key by hand."""
+    found = [path.name for path in sources() if re.search(r"""["']rota:""", path.read_text())]
+
+    assert Path(rota.common.__path__[0]) / "store.py" in sources()
+    assert ["keys.py"] == found
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_keys_are_documented(maker: object) -> None:
+    """Each key says its type and how long it lives."""
+    text = inspect.getdoc(maker) or ""
+
+    assert re.match(r"Return the (SET|HASH|LIST|ZSET|STRING|STREAM) of ", text)
+    assert re.search(r"\b(Kept|Gone)\b", text)
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_keys_of_a_group_share_a_slot(maker: object) -> None:
+    """All keys of a group hash alike, so that a script may touch them all in a cluster."""
+    assert callable(maker)
+    names = list(inspect.signature(maker).parameters)
+    key = maker(*names)
+
+    assert names[:1] == re.findall(r"\{(.*?)\}", key)
+
+
+async def test_types(store: Store) -> None:
+    """Each key is of the type that it is documented to be, with runs in every state."""
+    job = Job(
+        tenant="acme", name="import", group=GROUP, handler="h", schedule=Schedule(kind="cron")
+    )
+    await Catalog(store.link).publish(GROUP, [job])
+    for state in reversed(State):  # the queued run last: whoever claims would take it
+        await builders.seed(store, state, job=state.value)
+    ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
+    parameters = {
+        "group": GROUP,
+        "ref": ref,
+        "job_id": job_id,
+        "tenant": "acme",
+        "name": "acme",
+        "handler": builders.HANDLER,
+        "worker_id": builders.WORKER,
+    }
+    for maker in MAKERS:
+        key = maker(*(parameters[name] for name in inspect.signature(maker).parameters))
+        kind = await store.link.command("TYPE", key)
+
+        assert (inspect.getdoc(maker) or "").split()[2].lower() == kind.decode(), key
+
+
+async def test_nothing_is_left_behind(store: Store) -> None:
+    """After any number of runs the store holds what it held after the first one."""
+    await builders.register(store)
+    for number in range(20):
+        await builders.enqueue(store, builders.occurrence(due_ms=DUE_MS + number))
+        run = (await builders.claim(store)).runs[0]
+        await builders.retry(store, run)
+        await builders.shift(store, HOUR_MS)
+        await store.sweep(GROUP)
+        run = (await builders.claim(store)).runs[0]
+        await store.release([run])
+        run = (await builders.claim(store)).runs[0]
+        await builders.complete(store, run)
+    await Catalog(store.link).unregister(builders.worker_info())
+    await store.link.command("DEL", keys.wake(GROUP))  # tokens are for workers that come next
+
+    assert KEPT == set(await builders.snapshot(store))
+
+
+async def test_held_run_leaves_nothing_behind(store: Store) -> None:
+    """A run that had to wait for a worker that serves its handler leaves no trace of that."""
+    seeded = await builders.seed(store, State.HELD, keep_ms=0)
+    run = (await builders.claim(store)).runs[0]
+    await builders.complete(store, run)
+    for worker in (builders.WORKER, "other"):
+        await Catalog(store.link).unregister(builders.worker_info(worker))
+    await store.link.command("DEL", keys.wake(GROUP))
+
+    assert seeded.occurrence.job_id == run.job_id
+    assert KEPT == set(await builders.snapshot(store))
+
+
+async def test_every_other_key_expires(store: Store) -> None:
+    """A dead letter, a kept result and a registration end by themselves."""
+    await builders.seed(store, State.DEAD)
+    await builders.enqueue(store, builders.occurrence(due_ms=DUE_MS + 1, keep_ms=HOUR_MS))
+    await builders.complete(store, (await builders.claim(store)).runs[0])
+    names = sorted(set(await builders.snapshot(store)) - KEPT)
+    times = await store.link.pipeline([("PTTL", name) for name in names])
+    forever = {name for name, ms in zip(names, times, strict=True) if ms < 0}
+
+    assert {keys.dead(GROUP), keys.workers(GROUP), keys.wake(GROUP)} == forever

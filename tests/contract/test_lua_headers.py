@@ -1,0 +1,133 @@
+"""The header of each script says exactly what the script takes and gives."""
+
+import re
+from importlib import resources
+
+import pytest
+
+from rota.common import keys, scripts
+from rota.common.state import Operation
+
+LONGEST = 60
+LONGER = {"claim": 92}  # the fair choice, in one piece; may only shrink
+NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
+BY_NAME = pytest.mark.parametrize("name", [operation.value for operation in Operation])
+
+_WORD = re.compile(
+    r"\bword(?:, detail)? = '(\w+)'|\band '(\w+)' or '(\w+)'|\{'(\w+)'[,}]", re.MULTILINE
+)
+
+
+def header(name: str) -> str:
+    """Return the comment that the script begins with."""
+    match = re.match(r"(?:--.*\n)+", scripts.source(name))
+    assert match
+    return match[0]
+
+
+def code(name: str) -> str:
+    """Return the script without its comments."""
+    return re.sub(r"--.*", "", scripts.source(name))
+
+
+def words(matches: list[tuple[str, ...]]) -> set[str]:
+    """Return the groups that matched."""
+    return {word for match in matches for word in match if word}
+
+
+def test_one_script_for_each_operation() -> None:
+    """Each operation is one script of its name, and there is no other script."""
+    files = {path.name for path in (resources.files("rota.common") / "lua").iterdir()}
+
+    assert {"lib.lua"} | {f"{operation}.lua" for operation in Operation} == files
+
+
+@BY_NAME
+def test_purpose(name: str) -> None:
+    """The first line gives the script's name and purpose; KEYS, ARGV and Returns follow."""
+    text = header(name)
+
+    assert re.match(rf"-- {name}: \w.+", text)
+    sections = re.findall(r"^-- (KEYS|ARGV|Returns)", text, re.MULTILINE)
+
+    assert ["KEYS", "ARGV", "Returns"] == list(dict.fromkeys(sections))
+
+
+@BY_NAME
+def test_keys(name: str) -> None:
+    """A script is given one key, the group's root, and it alone."""
+    assert {"1"} == set(re.findall(r"KEYS\[(\w+)\]", header(name)))
+    assert {"1"} == set(re.findall(r"KEYS\[(\w+)\]", code("lib") + code(name)))
+
+
+@BY_NAME
+def test_single_arguments(name: str) -> None:
+    """Each single argument that is documented is used, and the other way round."""
+    documented = set(re.findall(r"^-- ARGV\[(\d)\]", header(name), re.MULTILINE))
+
+    assert documented == set(re.findall(r"ARGV\[(\d)\]", code(name)))
+
+
+@BY_NAME
+def test_repeated_arguments(name: str) -> None:
+    """The values for each run are as many as documented, start where they should, are all used."""
+    documented = re.search(
+        r"^-- ARGV     (?:from (\d) on, )?(\w+) values for each run:\s+(?:--\s+)?(.+)",
+        header(name),
+        re.MULTILINE,
+    )
+    loop = re.search(r"for i = (\d), #ARGV, (\d) do", code(name))
+    if documented is None:
+        assert loop is None
+        return
+    assert loop
+    count = int(loop[2])
+    used = {int(offset or 0) for offset in re.findall(r"ARGV\[i(?: \+ (\d))?\]", code(name))}
+    named = re.sub(r"\([^)]*\)", "", documented[3])
+
+    assert (documented[1] or "1", documented[2]) == (loop[1], NUMBERS[count])
+    assert set(range(count)) == used
+    assert count == len(named.split(","))
+
+
+@BY_NAME
+def test_words(name: str) -> None:
+    """Each word that the script answers is documented, and the other way round."""
+    returns = header(name).partition("-- Returns")[2]
+    documented = words(re.findall(r"^--          (\w+)  |\{'(\w+)'[,}]", returns, re.MULTILINE))
+
+    assert documented == words(_WORD.findall(code(name)))
+
+
+@BY_NAME
+def test_length(name: str) -> None:
+    """A script is short enough to be read at once; the exceptions can only shrink."""
+    lines = len(scripts.source(name).splitlines())
+
+    assert lines <= LONGER.get(name, LONGEST)
+    assert name not in LONGER or lines > LONGEST
+
+
+@BY_NAME
+def test_suffixes(name: str) -> None:
+    """A script touches only keys that `keys.py` makes, and derives them all from the root key."""
+    made = {
+        keys.slot("g", ""),
+        keys.run("g", ""),
+        keys.queue("g", ""),
+        keys.tenant("g", ""),
+        keys.active("g"),
+        keys.held("g"),
+        keys.hold("g", ""),
+        keys.leases("g"),
+        keys.retries("g"),
+        keys.dead("g"),
+        keys.wake("g"),
+        keys.done("g"),
+        keys.handlers("g", ""),
+    }
+    text = code("lib") + code(name)
+    used = set(re.findall(r"\bP \.\. '([^']*)'", text))
+
+    assert used <= {key.removeprefix(keys.root("g")) for key in made}
+    assert not re.findall(r"rota:", text)

@@ -1,0 +1,83 @@
+"""At maxmemory the store refuses new work and lets the work that it has drain."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rota.common import keys
+from rota.common.embedded import EmbeddedStore
+from rota.common.errors import StoreError, StoreUnavailable
+from rota.common.link import Link
+from rota.common.store import LEASE_MS, Store
+from tests.support import builders
+from tests.support.builders import GROUP, WORKER
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Return the address of a server of our own, which the test fills up."""
+    with EmbeddedStore() as server:
+        yield server.url
+
+
+async def fill(store: Store, *, full: bool = True) -> None:
+    """Let the store be at its limit, or free again."""
+    await store.link.command("CONFIG", "SET", "maxmemory", 1 if full else 0)
+
+
+async def test_new_work_is_refused(store: Store) -> None:
+    """A full store refuses an occurrence with an error that is no outage, and changes nothing."""
+    await builders.register(store)
+    await builders.enqueue(store, builders.occurrence())
+    before = await builders.snapshot(store)
+    await fill(store)
+    with pytest.raises(StoreError, match="maxmemory") as caught:
+        await builders.enqueue(store, builders.occurrence(job="next"))
+
+    assert not isinstance(caught.value, StoreUnavailable)
+    assert before == await builders.snapshot(store)
+
+
+async def test_work_drains(store: Store) -> None:
+    """A full store still claims, renews, completes, retries, gives back and rescues."""
+    await builders.register(store)
+    await builders.enqueue(store, *(builders.occurrence(job=f"job{n}") for n in range(4)))
+    await fill(store)
+    await store.link.command("SCRIPT", "FLUSH")
+    done, tired, back, silent = (await builders.claim(store, n=4)).runs
+
+    assert [] == await store.renew([done])
+    assert "completed" == await builders.complete(store, done)
+    assert "retrying" == await builders.retry(store, tired, rest_ms=LEASE_MS)
+    await store.release([back])
+    assert [back.job_id] == [run.job_id for run in (await builders.claim(store)).runs]
+    await fill(store, full=False)
+    await builders.shift(store, LEASE_MS)
+    await fill(store)
+    taken, _ = await store.sweep(GROUP)
+
+    assert {back.job_id, silent.job_id} == {run.job_id for run in taken}
+    assert 3 == len((await builders.claim(store, n=4)).runs)
+
+
+async def test_registered_workers_stay(store: Store) -> None:
+    """A worker that is registered can go on claiming, although its renewal reports the error."""
+    await builders.register(store)
+    await builders.enqueue(store, builders.occurrence())
+    await store.link.command("PEXPIRE", keys.handlers(GROUP, WORKER), 5_000)
+    await fill(store)
+    with pytest.raises(StoreError, match="maxmemory"):
+        await builders.register(store)
+
+    assert 20_000 < await store.link.command("PTTL", keys.handlers(GROUP, WORKER))
+    assert 1 == len((await builders.claim(store)).runs)
+
+
+async def test_recovers_by_itself(store: Store) -> None:
+    """What was refused is accepted when there is room again."""
+    await fill(store)
+    with pytest.raises(StoreError, match="maxmemory"):
+        await builders.enqueue(store, builders.occurrence())
+    await fill(store, full=False)
+
+    assert "queued" == (await builders.enqueue(store, builders.occurrence()))[0][0]

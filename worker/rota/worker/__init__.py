@@ -1,0 +1,7 @@
+"""The workers: they claim runs, call the handlers that users registered, and tell how it went."""
+
+from rota.worker.context import Context
+from rota.worker.failure import Cancelled, Fatal
+from rota.worker.registry import Jobs
+
+__all__ = ["Cancelled", "Context", "Fatal", "Jobs"]

@@ -1,0 +1,70 @@
+"""The `worker` command."""
+
+import os
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="worker",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Run the handlers of recurring jobs.",
+    epilog=(
+        "Exit codes: 0 ok, 1 unexpected, 2 usage, 4 store unreachable. "
+        "ROTA_REDIS_URL names the store (default redis://127.0.0.1:6379/0)."
+    ),
+)
+
+
+@app.callback()
+def worker() -> None:
+    """Run the handlers of recurring jobs."""
+
+
+@app.command()
+def run(
+    module: Annotated[
+        str,
+        typer.Option(
+            "--app", metavar="MODULE", help="Module that holds the handlers: jobs, or pkg.mod:name."
+        ),
+    ],
+    groups: Annotated[
+        str, typer.Option(metavar="G1,G2", help="Groups to serve; all if not given.")
+    ] = "",
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=10_000, help="The most runs at a time.")
+    ] = 16,
+    grace: Annotated[
+        str, typer.Option(metavar="DURATION", help="Time that running work may take after SIGTERM.")
+    ] = "25s",
+) -> None:
+    """Start a worker daemon; any number of them share the load.
+
+    SIGTERM or Ctrl-C: claims no more, finishes what runs within the grace time, gives the rest
+    back uncounted, exits 0. A second signal exits at once; the leases take care of the rest.
+    """
+    from rota.worker.registry import load_app
+
+    from rota.common import command, duration, log, names, settings
+    from rota.common.errors import UsageError
+    from rota.worker.daemon import WorkerDaemon, WorkerOptions
+
+    with command.exit_codes():
+        chosen = [group for group in groups.split(",") if group]
+        for group in chosen:
+            if not names.is_name(group):
+                raise UsageError(f"--groups: {group!r} is no group name")
+        try:
+            grace_s = duration.parse(grace) / 1000
+        except ValueError as error:
+            raise UsageError(f"--grace: {error}") from None
+        given = settings.read()
+        logger = log.configure(given)
+        options = WorkerOptions(app=module, groups=chosen, concurrency=concurrency, grace=grace_s)
+        daemon = WorkerDaemon(given.redis_url, load_app(module), options, log=logger)
+        code = command.run_daemon(daemon, logger)
+        # A thread that ignores its cancellation would keep the interpreter alive for ever.
+        os._exit(code)

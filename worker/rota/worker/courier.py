@@ -1,0 +1,163 @@
+"""Carries completions to the store and claimed runs back, many in one round trip."""
+
+from collections.abc import Awaitable, Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from rota.common.clock import Clock
+from rota.common.errors import StoreError
+from rota.common.service import Loop
+from rota.common.store import LEASE_MS, Claim, Ended, Resting, Store
+from rota.worker.bell import Bell
+from rota.worker.held import HeldRun, HeldRuns
+from rota.worker.shares import Shares
+
+
+class Courier(Loop):
+    """Each turn sends all that has ended and claims for all free places.
+
+    Under load a turn takes as long as a round trip, and whatever ends meanwhile goes with the next:
+    the batch grows with the load, and an idle worker never waits for a batch to fill.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        concurrency: int,
+        store: Store,
+        held: HeldRuns,
+        clock: Clock,
+        begin: Callable[[HeldRun], None],
+        register: Callable[[], Awaitable[None]],
+        log: FilteringBoundLogger,
+        lease_ms: int = LEASE_MS,
+    ) -> None:
+        super().__init__(log=log)
+        self._worker_id = worker_id
+        self._concurrency = concurrency
+        self._store = store
+        self._held = held
+        self._clock = clock
+        self._begin = begin
+        self._register = register
+        self._lease_ms = lease_ms
+        self._base_log = log
+        self._shares = Shares()
+        self._bells: dict[str, Bell] = {}
+        self._ended: list[Ended] = []
+        self._resting: list[Resting] = []
+        self._sending = False
+        self.draining = False
+
+    @property
+    def groups(self) -> list[str]:
+        """Return the groups served."""
+        return self._shares.groups
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing is held and nothing is left to send."""
+        return not (self._held or self._ended or self._resting or self._sending)
+
+    async def serve(self, group: str) -> None:
+        """Serve `group` from now on; harmless if it is served already."""
+        if group not in self._bells:
+            bell = Bell(group, store=self._store, rung=self._rung, log=self._base_log)
+            self._bells[group] = bell
+            self._shares.set_ready(group, True)
+            await bell.start()
+            self.wake()
+
+    def drain(self) -> None:
+        """Claim no more; go on sending what ends."""
+        self.draining = True
+        self.wake()
+
+    def report(self, held: HeldRun, report: Ended | Resting | None) -> None:
+        """Send how a run ended with the next turn; None if there is nothing to write for it."""
+        self._held.drop(held)
+        took_ms = (self._clock.monotonic() - held.started_at) * 1000
+        self._shares.settle(held.run.group, held.charged_ms, took_ms)
+        if isinstance(report, Ended):
+            self._ended.append(report)
+        elif report is not None:
+            self._resting.append(report)
+        self.wake()
+
+    async def stop(self) -> None:
+        """Stop listening and claiming; send what is left."""
+        self.drain()
+        for bell in self._bells.values():
+            await bell.stop()
+            # The server may have given us a token that we will not use.
+            await self._hand_on(bell.group)
+        await super().stop()
+
+    async def turn(self) -> float | None:
+        """Make one round trip if there is anything to send or to claim."""
+        wanted = self._wanted()
+        if not (wanted or self._ended or self._resting):
+            self._arm()
+            return None
+        claims = await self._exchange(wanted)
+        if any(not claim.registered for claim in claims.values()):
+            await self._register()
+        more = self._ended or self._resting or self._wanted()
+        return 0 if more else None
+
+    async def _exchange(self, wanted: dict[str, int]) -> dict[str, Claim]:
+        ended, self._ended = self._ended, []
+        resting, self._resting = self._resting, []
+        sent_at = self._clock.monotonic()
+        self._sending = True
+        try:
+            words, claims = await self._store.exchange(
+                self._worker_id, ended, resting, wanted, self._lease_ms
+            )
+        except StoreError:
+            # Sent again with the next turn: the scripts take the same report twice as once.
+            self._ended = ended + self._ended
+            self._resting = resting + self._resting
+            raise
+        finally:
+            self._sending = False
+        for job_id, word in words.items():
+            if word == "stale":
+                self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
+        for group, claim in claims.items():
+            self._shares.set_ready(group, claim.more or not claim.registered)
+            self._take(claim, sent_at)
+        return claims
+
+    def _take(self, claim: Claim, sent_at: float) -> None:
+        for run in claim.runs:
+            charged = self._shares.charge(run.group)
+            held = HeldRun(run, renewed_at=sent_at, started_at=sent_at, charged_ms=charged)
+            self._held.add(held)
+            self._begin(held)
+
+    @property
+    def _free(self) -> int:
+        return 0 if self.draining else max(0, self._concurrency - len(self._held))
+
+    def _wanted(self) -> dict[str, int]:
+        return self._shares.split(self._free)
+
+    def _arm(self) -> None:
+        if self._free:
+            ready = self._shares.ready
+            for group, bell in self._bells.items():
+                if group not in ready:
+                    bell.arm()
+
+    def _rung(self, group: str) -> bool:
+        self._shares.set_ready(group, True)
+        self.wake()
+        return self._free > 0
+
+    async def _hand_on(self, group: str) -> None:
+        try:
+            await self._store.ring(group)
+        except StoreError:
+            self.log.debug("token_not_handed_on", group=group)

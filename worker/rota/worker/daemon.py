@@ -1,0 +1,170 @@
+"""Builds a worker from its parts, and starts and stops them in order."""
+
+import asyncio
+import os
+import secrets
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from rota.worker.children import Children
+from rota.worker.registry import Jobs
+from structlog.typing import FilteringBoundLogger
+
+from rota.common.catalog import Catalog
+from rota.common.clock import Clock, SystemClock
+from rota.common.errors import StoreError
+from rota.common.link import Link
+from rota.common.store import Store
+from rota.common.worker_info import WorkerInfo
+from rota.worker.courier import Courier
+from rota.worker.held import HeldRun, HeldRuns
+from rota.worker.registrar import Registrar
+from rota.worker.renewer import Renewer
+from rota.worker.runner import Runner
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator chose for one worker."""
+
+    app: str  # the module that holds the handlers, as given on the command line
+    groups: list[str]  # the groups to serve; empty for all
+    concurrency: int = 16  # the most runs at a time
+    grace: float = 25.0  # seconds that running work may take after SIGTERM
+
+
+class WorkerDaemon:
+    """One worker: a runner, the courier that feeds it, the renewer that keeps its leases."""
+
+    def __init__(
+        self,
+        url: str,
+        jobs: Jobs,
+        options: WorkerOptions,
+        *,
+        log: FilteringBoundLogger,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._options = options
+        self._info = _info(jobs, options, clock)
+        self._log = log.bind(worker=self._info.id)
+        self._link = Link(url)
+        self._store = Store(self._link)
+        self._held = HeldRuns()
+        self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="handler")
+        self._children = Children(options.app, limit=options.concurrency, log=self._log)
+        self._runner = Runner(
+            worker_id=self._info.id,
+            jobs=jobs,
+            children=self._children,
+            threads=self._threads,
+            clock=clock,
+            log=self._log,
+        )
+        self._registrar = Registrar(
+            info=self._info,
+            catalog=Catalog(self._link),
+            held=self._held,
+            counts=self._runner.counts,
+            courier=lambda: self._courier,
+            log=self._log,
+        )
+        self._courier = Courier(
+            worker_id=self._info.id,
+            concurrency=options.concurrency,
+            store=self._store,
+            held=self._held,
+            clock=clock,
+            begin=self._begin,
+            register=self._registrar.register,
+            log=self._log,
+        )
+        self._renewer = Renewer(
+            url=url, held=self._held, clock=clock, lose=self._runner.lose, log=self._log
+        )
+        self._clock = clock
+
+    async def start(self) -> None:
+        """Reach the store and begin to work; raises `StoreUnavailable` if it can't be reached."""
+        await self._store.ping()
+        self._log.info(
+            "worker_started",
+            store=self._link.address,
+            handlers=len(self._info.handlers),
+            groups=self._options.groups or "all",
+            concurrency=self._options.concurrency,
+        )
+        for service in (self._children, self._renewer, self._courier, self._registrar):
+            await service.start()
+
+    async def failed(self) -> None:
+        """Return when a part has failed for good."""
+        parts = (self._courier, self._registrar)
+        waits = [asyncio.create_task(part.failed.wait()) for part in parts]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def stop(self) -> None:
+        """Claim no more, finish within the grace time, give the rest back, uncounted.
+
+        The renewer stops after the last run: a run that still works needs its lease. The link
+        closes last, because the others speak through it.
+        """
+        self._log.info("worker_stopping", running=len(self._held), grace_s=self._options.grace)
+        self._courier.drain()
+        await self._finish()
+        released = await self._give_back()
+        await self._courier.stop()
+        await self._registrar_stop()
+        await self._renewer.stop()
+        await self._children.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._link.close()
+        self._log.info("worker_stopped", released=released, **self._runner.counts)
+
+    def _begin(self, held: HeldRun) -> None:
+        self._runner.begin(held, self._courier.report)
+
+    async def _finish(self) -> None:
+        tasks = [held.task for held in self._held.snapshot() if held.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._options.grace)
+
+    async def _give_back(self) -> int:
+        rest = self._held.snapshot()
+        tasks = [held.task for held in rest if held.task]
+        for held in rest:
+            held.lost = True  # whatever it returns from now on is not written
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=2)
+        if rest:
+            try:
+                await self._store.release([held.run for held in rest])
+            except StoreError as error:
+                self._log.warning("release_failed", error=str(error), left_to="their leases")
+        return len(rest)
+
+    async def _registrar_stop(self) -> None:
+        try:
+            await self._registrar.stop()
+        except StoreError as error:
+            self._log.warning("unregister_failed", error=str(error))
+
+
+def _info(jobs: Jobs, options: WorkerOptions, clock: Clock) -> WorkerInfo:
+    host, pid = socket.gethostname(), os.getpid()
+    return WorkerInfo(
+        id=f"{host}:{pid}:{secrets.token_hex(3)}",
+        host=host,
+        pid=pid,
+        groups=options.groups,
+        concurrency=options.concurrency,
+        started_ms=clock.now_ms(),
+        handlers=[handler.info() for handler in jobs.handlers.values()],
+    )

@@ -1,0 +1,41 @@
+"""The runs that this worker holds. Read by the renewer's thread, written by the event loop."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from rota.common.store import Claimed
+
+
+@dataclass(slots=True, eq=False)
+class HeldRun:
+    """One run under our lease."""
+
+    run: Claimed
+    renewed_at: float  # monotonic seconds just before the last good claim or renewal was sent
+    started_at: float  # monotonic seconds of the claim
+    charged_ms: float  # what its group was charged for it
+    lost: bool = False  # the lease ended: nothing may be written for it any more
+    task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+
+class HeldRuns:
+    """All runs under our lease, by job_id."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, HeldRun] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def add(self, held: HeldRun) -> None:
+        """Hold a run."""
+        self._runs[held.run.job_id] = held
+
+    def drop(self, held: HeldRun) -> None:
+        """Hold it no longer; harmless if a newer claim of the same run took its place."""
+        if self._runs.get(held.run.job_id) is held:
+            del self._runs[held.run.job_id]
+
+    def snapshot(self) -> list[HeldRun]:
+        """Return the runs held now. Safe from any thread: one C call copies the dictionary."""
+        return list(self._runs.values())

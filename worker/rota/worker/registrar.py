@@ -1,0 +1,69 @@
+"""Keeps the worker registered in its groups, finds new groups, and says what was done."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rota.common.catalog import Catalog
+from rota.common.service import Loop
+from rota.common.worker_info import WorkerInfo
+from rota.worker.courier import Courier
+from rota.worker.held import HeldRuns
+
+_PERIOD = 5.0  # seconds; six of them make a registration
+_HURRY = 0.25  # seconds between looks for the first group
+
+
+class Registrar(Loop):
+    """Registers the worker every 5 s, in fixed groups or in all that there are."""
+
+    def __init__(
+        self,
+        *,
+        info: WorkerInfo,
+        catalog: Catalog,
+        held: HeldRuns,
+        counts: Counter[str],
+        courier: Callable[[], Courier],
+        log: FilteringBoundLogger,
+    ) -> None:
+        super().__init__(log=log)
+        self._info = info
+        self._fixed = bool(info.groups)
+        self._catalog = catalog
+        self._held = held
+        self._counts = counts
+        self._told: Counter[str] = Counter()
+        self._courier = courier
+
+    async def turn(self) -> float:
+        """Register, and serve the groups that have appeared."""
+        groups = self._info.groups if self._fixed else await self._catalog.groups()
+        await self._register(groups)
+        for group in groups:
+            await self._courier().serve(group)
+        self._tell()
+        return _PERIOD if groups else _HURRY
+
+    async def register(self) -> None:
+        """Register now: the store does not know us, or no longer."""
+        await self._register(self._info.groups)
+
+    async def stop(self) -> None:
+        """Stop, and leave the store's list of workers."""
+        await super().stop()
+        await self._catalog.unregister(self._info)
+
+    async def _register(self, groups: list[str]) -> None:
+        if groups != self._info.groups:
+            self.log.info("groups_served", groups=groups)
+        self._info = msgspec.structs.replace(self._info, groups=groups, running=len(self._held))
+        await self._catalog.register(self._info)
+
+    def _tell(self) -> None:
+        if self._counts != self._told:
+            news = {word: n - self._told[word] for word, n in self._counts.items()}
+            self.log.info("runs_done", **news, running=len(self._held))
+            self._told = Counter(self._counts)

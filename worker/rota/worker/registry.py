@@ -1,0 +1,181 @@
+"""The handlers that a user registered, by name, and where they are loaded from."""
+
+import importlib
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from rota.common import names
+from rota.common.errors import UsageError
+from rota.common.worker_info import HandlerInfo
+from rota.worker.arguments import Arguments, HandlerError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Isolation = Literal["loop", "thread", "process"]
+
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?")
+_IMPORT_ERRORS = (Exception, SystemExit)  # whatever a module may raise when it is imported
+
+
+class Handler(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A function that jobs may name."""
+
+    name: str
+    function: Callable[..., Any]  # called with the context and the arguments by name
+    isolation: Isolation  # on the event loop, in a thread, or in a child process
+    arguments: Arguments
+    where: str  # FILE:LINE of the function
+
+    def info(self) -> HandlerInfo:
+        """Return what the worker tells others about this handler."""
+        return HandlerInfo(
+            name=self.name, isolation=self.isolation, schema=self.arguments.schema()
+        )
+
+
+class Jobs:
+    """A collection of handlers. A worker serves one; larger ones are put together by `include`.
+
+    jobs = Jobs()
+
+    @jobs.handler("orders.import")
+    async def import_orders(ctx: Context, source: str, limit: int = 100) -> dict[str, int]: ...
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by name."""
+        return MappingProxyType(self._handlers)
+
+    def handler(
+        self, name: str, *, isolation: Literal["auto", "process"] = "auto"
+    ) -> Callable[[Function], Function]:
+        """Register the decorated function under `name`, and leave it as it is.
+
+        An async function runs on the event loop, any other in a thread, and either in a child
+        process with `isolation="process"`. Raises `HandlerError` saying what is wrong with it.
+        """
+
+        def register(function: Function) -> Function:
+            self._add(_handler(name, function, isolation))
+            return function
+
+        return register
+
+    def include(self, other: "Jobs") -> None:
+        """Take over all handlers of `other`; raises `HandlerError` if a name is taken."""
+        for handler in other.handlers.values():
+            self._add(handler)
+
+    def _add(self, handler: Handler) -> None:
+        taken = self._handlers.setdefault(handler.name, handler)
+        if taken is not handler:
+            raise HandlerError(
+                f"two handlers are named {handler.name!r}: at {taken.where} and {handler.where}"
+            )
+
+
+def load_app(target: str) -> Jobs:
+    """Import what the operator named, `package.module` or `package.module:attribute`.
+
+    The working directory comes first. Without an attribute the module must hold one `Jobs`.
+    Raises `UsageError` that tells a module that isn't there from one that fails.
+    """
+    if not _TARGET.fullmatch(target):
+        hint = f", such as {Path(target).stem}" if target.endswith(".py") else ""
+        raise UsageError(f"app {target!r}: expected MODULE or MODULE:NAME{hint}")
+    module_name, _, attribute = target.partition(":")
+    here = str(Path.cwd())
+    if sys.path[:1] != [here]:
+        sys.path.insert(0, here)
+    module = _import(module_name, here)
+    return _named(module, attribute) if attribute else _only(module)
+
+
+def _handler(name: str, function: Any, isolation: str) -> Handler:
+    if not isinstance(name, str) or not names.is_handler(name):
+        raise HandlerError(f"handler name {name!r}: it must match {names.HANDLER_PATTERN}")
+    if isolation not in ("auto", "process"):
+        raise HandlerError(f"handler {name!r}: isolation is 'auto' or 'process', not {isolation!r}")
+    if not callable(function):
+        raise HandlerError(f"handler {name!r}: {function!r} is not a function")
+    where = _where(function)
+    try:
+        kind = "loop" if _is_async(function) else "thread"
+        arguments = Arguments(function, name)
+    except HandlerError as error:
+        raise HandlerError(f"handler {name!r} at {where}: {error}") from error
+    return Handler(
+        name=name,
+        function=function,
+        isolation="process" if isolation == "process" else kind,
+        arguments=arguments,
+        where=where,
+    )
+
+
+def _is_async(function: Any) -> bool:
+    call = function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004 - its body
+    for part in (function, call):
+        if inspect.isgeneratorfunction(part) or inspect.isasyncgenfunction(part):
+            raise HandlerError("it yields; a handler returns its result")
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _where(function: Any) -> str:
+    function = inspect.unwrap(function)
+    function = getattr(function, "func", function)  # of a partial
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+
+
+def _import(name: str, here: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            raise UsageError(
+                f"app {name!r}: there is no module {error.name!r} in {here} or on PYTHONPATH"
+            ) from None
+        raise _failed(name, error) from error
+    except _IMPORT_ERRORS as error:
+        raise _failed(name, error) from error
+
+
+def _failed(name: str, error: BaseException) -> UsageError:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
+    at = own[-1] if len(own) > 1 else None
+    where = f" (at {at.filename}:{at.lineno})" if at else ""
+    return UsageError(
+        f"app {name!r} was found, but importing it failed: {type(error).__name__}: {error}{where}"
+    )
+
+
+def _named(module: ModuleType, attribute: str) -> Jobs:
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, Jobs):
+        raise UsageError(f"app: {module.__name__}:{attribute} is no rota.worker.Jobs")
+    return found
+
+
+def _only(module: ModuleType) -> Jobs:
+    found = {id(v): (k, v) for k, v in reversed(vars(module).items()) if isinstance(v, Jobs)}
+    if not found:
+        raise UsageError(f"app {module.__name__!r} holds no rota.worker.Jobs: `jobs = Jobs()`")
+    if len(found) > 1:
+        options = " or ".join(sorted(f"{module.__name__}:{k}" for k, _ in found.values()))
+        raise UsageError(f"app {module.__name__!r} holds several Jobs; name one: {options}")
+    return next(iter(found.values()))[1]

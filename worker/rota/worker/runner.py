@@ -1,0 +1,191 @@
+"""Runs one claimed run: decodes it, calls its handler within its timeout, words the outcome."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+import msgspec
+import structlog
+from rota.worker.arguments import BadArguments
+from rota.worker.children import Children, RemoteFailure
+from rota.worker.context import Context
+from rota.worker.failure import Fatal
+from rota.worker.invoke import encode_result, failure_of, invoke
+from rota.worker.registry import Handler, Jobs
+from structlog.typing import FilteringBoundLogger
+
+from rota.common import backoff, message
+from rota.common.clock import Clock
+from rota.common.message import Completion, Failure, JobRequest
+from rota.common.store import Ended, Resting
+from rota.worker.held import HeldRun
+
+Report = Callable[[HeldRun, "Ended | Resting | None"], None]
+
+
+class Runner:
+    """Executes runs as tasks of the event loop and reports how each attempt ended."""
+
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        jobs: Jobs,
+        children: Children,
+        threads: ThreadPoolExecutor,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._worker_id = worker_id
+        self._jobs = jobs
+        self._children = children
+        self._threads = threads
+        self._clock = clock
+        self._log = log
+        self._random = Random()
+        self.counts: Counter[str] = Counter()
+
+    def begin(self, held: HeldRun, report: Report) -> None:
+        """Start the handler; `report` is called once, when the attempt has ended."""
+        held.task = asyncio.create_task(self._run(held, report), name=held.run.job_id)
+
+    def lose(self, held: HeldRun) -> None:
+        """Stop a run whose lease has ended; nothing is written for it."""
+        if not held.lost and held.task is not None and not held.task.done():
+            held.lost = True
+            self._log.warning("lease_lost", job_id=held.run.job_id, attempt=held.run.attempt)
+            held.task.cancel()
+
+    async def _run(self, held: HeldRun, report: Report) -> None:
+        outcome: Ended | Resting | None = None
+        try:
+            outcome = await self._attempt(held)
+        except asyncio.CancelledError:
+            # Lost its lease, or the worker stops and gives it back: either way nothing is written.
+            self.counts["cancelled"] += 1
+        finally:
+            report(held, None if held.lost else outcome)
+
+    async def _attempt(self, held: HeldRun) -> Ended | Resting:
+        run = held.run
+        try:
+            request = message.decode_request(run.body)
+        except (ValueError, msgspec.DecodeError) as error:
+            return self._unreadable(held, error)
+        structlog.contextvars.bind_contextvars(
+            tenant=request.tenant, job=request.job, job_id=run.job_id, attempt=run.attempt
+        )
+        context = Context(run, request, self._log)
+        try:
+            result = await self._call(context, request)
+        except (Fatal, BadArguments) as error:
+            return self._failed(held, request, failure_of(error), fatal=True)
+        except RemoteFailure as error:
+            return self._failed(held, request, error.failure, fatal=error.fatal)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
+            return self._failed(held, request, failure_of(error), fatal=False)
+        return self._ended(held, request, "succeeded", None, result)
+
+    async def _call(self, context: Context, request: JobRequest) -> bytes:
+        handler = self._jobs.handlers[request.handler]
+        seconds = request.timeout_ms / 1000
+        if handler.isolation == "thread":
+            return await self._call_in_thread(handler, context, request, seconds)
+        try:
+            async with asyncio.timeout(seconds) as scope:
+                if handler.isolation == "process":
+                    return await self._children.run(context, bytes(request.args))
+                kwargs = handler.arguments.decode(bytes(request.args))
+                return encode_result(await invoke(handler, context, kwargs, self._threads))
+        except TimeoutError as error:
+            if scope.expired():
+                raise _overtime(seconds) from error
+            raise
+
+    async def _call_in_thread(
+        self, handler: Handler, context: Context, request: JobRequest, seconds: float
+    ) -> bytes:
+        """Call a handler in a thread. A thread can't be killed: it is told, and waited for.
+
+        Reporting it as ended while it runs would let the next attempt overlap it.
+        """
+        kwargs = handler.arguments.decode(bytes(request.args))
+        call = asyncio.create_task(invoke(handler, context, kwargs, self._threads))
+        try:
+            done, _ = await asyncio.wait([call], timeout=seconds)
+            if not done:
+                context.request_cancel()
+                self._log.warning("run_overdue", job_id=context.job_id, timeout_s=seconds)
+                await asyncio.wait([call])
+                raise _overtime(seconds)
+        except asyncio.CancelledError:
+            context.request_cancel()
+            raise
+        return encode_result(call.result())
+
+    def _failed(
+        self, held: HeldRun, request: JobRequest, error: Failure, *, fatal: bool
+    ) -> Ended | Resting:
+        run = held.run
+        if fatal or run.attempt >= request.retry.attempts:
+            return self._ended(held, request, "dead", error, b"")
+        rest = backoff.rest_ms(request.retry, run.attempt, self._random)
+        completion = self._completion(held, request, "retrying", error, rest)
+        self._tell(completion)
+        return Resting(run, rest, message.encode(completion))
+
+    def _ended(
+        self,
+        held: HeldRun,
+        request: JobRequest,
+        outcome: message.Outcome,
+        error: Failure | None,
+        result: bytes,
+    ) -> Ended:
+        completion = self._completion(held, request, outcome, error, 0)
+        self._tell(completion)
+        return Ended(held.run, outcome, message.encode(completion), result)
+
+    def _unreadable(self, held: HeldRun, error: Exception) -> Ended:
+        tenant, _, rest = held.run.job_id.partition("/")
+        unknown = JobRequest(tenant=tenant, job=rest.partition(":")[0], handler="")
+        failure = Failure(kind="BadRequest", message=str(error))
+        return self._ended(held, unknown, "dead", failure, b"")
+
+    def _completion(
+        self,
+        held: HeldRun,
+        request: JobRequest,
+        outcome: message.Outcome,
+        error: Failure | None,
+        next_ms: int,
+    ) -> Completion:
+        return Completion(
+            job_id=held.run.job_id,
+            tenant=request.tenant,
+            job=request.job,
+            outcome=outcome,
+            attempt=held.run.attempt,
+            worker=self._worker_id,
+            took_ms=int((self._clock.monotonic() - held.started_at) * 1000),
+            next_ms=next_ms,
+            error=error,
+        )
+
+    def _tell(self, completion: Completion) -> None:
+        self.counts[completion.outcome] += 1
+        if completion.outcome == "succeeded":
+            self._log.debug("run_succeeded", took_ms=completion.took_ms)
+            return
+        error = completion.error or Failure(kind="")
+        fields = {"error": error.kind, "reason": error.message, "took_ms": completion.took_ms}
+        if completion.outcome == "retrying":
+            self._log.warning("run_failed", retry_in_ms=completion.next_ms, **fields)
+        else:
+            self._log.error("run_dead", job_id=completion.job_id, **fields)
+
+
+def _overtime(seconds: float) -> TimeoutError:
+    return TimeoutError(f"ran longer than its timeout of {seconds:g} s")
