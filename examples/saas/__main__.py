@@ -53,8 +53,8 @@ def run(command: "list[str]", data: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, forward)
     child = subprocess.Popen(command, env=environment, start_new_session=True)
-    for number in early:
-        child.send_signal(number)
+    for missed in early:
+        child.send_signal(missed)
     code = child.wait()
     return code if code >= 0 else 128 - code
 

@@ -7,7 +7,6 @@ the same rows and the same files. What is made up here is drawn from `ctx.job_id
 import asyncio
 import json
 import math
-from datetime import UTC, datetime
 from html import escape
 from random import Random
 from typing import Annotated, Literal
@@ -143,7 +142,7 @@ def report_daily(ctx: Context, title: str = "Sales") -> dict[str, int]:
             "SELECT source, count(*), sum(cents) FROM orders GROUP BY source ORDER BY source"
         ).fetchall()
     lines = [f"{source:12}{count:8}{cents / 100:14.2f}" for source, count, cents in rows]
-    day = datetime.fromtimestamp(ctx.due_ms / 1000, UTC).date().isoformat()
+    day = ctx.due.date().isoformat()
     text = "\n".join([f"{title} of {ctx.tenant} on {day}", *lines, ""])
     storage.write(storage.folder(ctx.tenant, "reports") / f"{day}.txt", text)
     return {"sources": len(rows), "orders": sum(row[1] for row in rows)}

@@ -9,7 +9,8 @@ import pytest
 from rota.common import keys, link
 from rota.common.errors import StoreUnavailable
 from rota.common.link import Link
-from rota.common.state import State
+from rota.common.scripts import script
+from rota.common.state import Operation, State
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, WORKER, Seeded
@@ -68,7 +69,9 @@ async def weak_link(url: str) -> AsyncIterator[tuple[Store, Proxy]]:
     """Connect through a proxy; the connection is open and the scripts are loaded."""
     async with Proxy(url) as proxy:
         weak = Store(Link(proxy.url))
-        await weak.ping()
+        await weak.link.pipeline(
+            [("SCRIPT", "LOAD", script(operation)[0]) for operation in Operation]
+        )
         yield weak, proxy
         await weak.link.close()
 

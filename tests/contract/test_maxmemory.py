@@ -7,7 +7,6 @@ import pytest
 from rota.common import keys
 from rota.common.embedded import EmbeddedStore
 from rota.common.errors import StoreError, StoreUnavailable
-from rota.common.link import Link
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, WORKER

@@ -202,7 +202,12 @@ async def snapshot(store: Store, *, virtual: bool = True) -> dict[str, Any]:
         [(_READ[kind][0], name, *_READ[kind][1:]) for name, kind in zip(names, kinds, strict=True)]
     )
     found = zip((name.decode() for name in names), kinds, values, strict=True)
-    space = {name: (kind.decode(), value) for name, kind, value in found}
+    space = {
+        name: (kind.decode(), dict(zip(value[::2], value[1::2], strict=True)))
+        if kind == b"zset"
+        else (kind.decode(), value)
+        for name, kind, value in found
+    }
     if not virtual:
         for name in space.keys() & {keys.root(group) for group in _groups(space)}:
             kind, fields = space[name]

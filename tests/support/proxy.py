@@ -52,10 +52,15 @@ class Proxy:
 
     async def _serve(self, near: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         far, store = await asyncio.open_connection(self._upstream.hostname, self._upstream.port)
+
+        def close(_: object) -> None:
+            client.close()
+            store.close()
+
         for source, sink, replies in ((near, store, False), (far, client, True)):
             pump = asyncio.create_task(self._pump(source, sink, replies))
+            pump.add_done_callback(close)
             self._pumps.add(pump)
-            pump.add_done_callback(lambda _: (client.close(), store.close()))
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, replies: bool

@@ -66,7 +66,7 @@ async def _run(daemon: Daemon, log: FilteringBoundLogger) -> int:
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait([failed, stop], return_when=asyncio.FIRST_COMPLETED)
     code = 1 if failed.done() else 0
-    await daemon.stop()
     for task in (failed, stop):
         task.cancel()
+    await daemon.stop()
     return code

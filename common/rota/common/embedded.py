@@ -93,8 +93,9 @@ class EmbeddedStore:
                 break
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
-                    probe.sendall(b"PING\r\n")
-                    if probe.recv(16).startswith(b"+PONG"):
+                    # Another server may have the port: it would answer, and ours is about to die.
+                    probe.sendall(b"INFO server\r\n")
+                    if b"process_id:%d\r" % process.pid in probe.recv(16_384):
                         return
             except OSError:
                 pass

@@ -118,7 +118,7 @@ def _check_context(context: Parameter, hints: dict[str, Any]) -> None:
     kind = typing.get_origin(hint) or hint
     if isinstance(kind, type) and issubclass(kind, _PLAIN):
         raise HandlerError(
-            f"its first parameter is given the context, not an argument: put `ctx` before `{context}`"
+            f"its first parameter is given the context: put `ctx` before `{context}`"
         )
 
 

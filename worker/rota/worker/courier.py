@@ -97,14 +97,14 @@ class Courier(Loop):
     async def turn(self) -> float | None:
         """Make one round trip if there is anything to send or to claim."""
         wanted = self._wanted()
-        if not (wanted or self._ended or self._resting):
-            self._arm()
-            return None
-        claims = await self._exchange(wanted)
-        if any(not claim.registered for claim in claims.values()):
-            await self._register()
-        more = self._ended or self._resting or self._wanted()
-        return 0 if more else None
+        if wanted or self._ended or self._resting:
+            claims = await self._exchange(wanted)
+            if any(not claim.registered for claim in claims.values()):
+                await self._register()
+            if self._ended or self._resting or self._wanted():
+                return 0
+        self._arm()
+        return None
 
     async def _exchange(self, wanted: dict[str, int]) -> dict[str, Claim]:
         ended, self._ended = self._ended, []

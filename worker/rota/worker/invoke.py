@@ -12,6 +12,7 @@ from rota.common.message import Failure
 from rota.worker.context import Context
 from rota.worker.registry import Handler
 
+_KIND_CHARS = 200
 _MESSAGE_CHARS = 2_000
 _TRACEBACK_CHARS = 4_000
 _CALLERS = ("rota.", "asyncio.", "concurrent.")  # modules between the worker and its handler
@@ -28,28 +29,30 @@ async def invoke(
 
     Raises what the handler raises, but `RuntimeError` for what would stop the worker itself.
     """
-    if handler.isolation == "loop":
-        try:
+    try:
+        if handler.isolation == "loop":
             return await handler.function(ctx, **kwargs)
-        except SystemExit as error:
-            raise RuntimeError(f"the handler called sys.exit({error.code!r})") from error
-    context = contextvars.copy_context()
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(threads, context.run, call, handler, ctx, kwargs)
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, context.run, _call, handler, ctx, kwargs)
+    except SystemExit as error:
+        raise RuntimeError(f"the handler called sys.exit({error.code!r})") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("something that the handler waited for was cancelled") from error
 
 
-def call(handler: Handler, ctx: Context, kwargs: dict[str, Any]) -> object:
-    """Return what a sync handler returns, in the present thread; raises as `invoke` does."""
+def _call(handler: Handler, ctx: Context, kwargs: dict[str, Any]) -> object:
     try:
         return handler.function(ctx, **kwargs)
     except StopIteration as error:  # a future can't hold it: its waiter would wait for ever
         raise RuntimeError("the handler raised StopIteration") from error
-    except SystemExit as error:
-        raise RuntimeError(f"the handler called sys.exit({error.code!r})") from error
 
 
 def encode_result(value: object) -> bytes:
-    """Return `value` as msgpack, empty for None; raises `BadResult` if it can't be, or is too big."""
+    """Return `value` as msgpack, empty for None; raises `BadResult` if it can't be sent."""
     if value is None:
         return b""
     try:
@@ -73,16 +76,22 @@ def failure_of(error: BaseException) -> Failure:
         text = f"(its text can't be had: {type(failed).__name__})"
     lines = traceback.format_exception(type(error), error, _trimmed(error.__traceback__))
     return Failure(
-        kind=type(error).__name__,
+        kind=_sendable(type(error).__name__[:_KIND_CHARS]),
         message=_sendable(text[:_MESSAGE_CHARS]),
         traceback=_sendable("".join(lines)[-_TRACEBACK_CHARS:]),
     )
 
 
 def _trimmed(trace: TracebackType | None) -> TracebackType | None:
-    while trace and trace.tb_frame.f_globals.get("__name__", "").startswith(_CALLERS):
+    while trace and _module(trace).startswith(_CALLERS):
         trace = trace.tb_next
     return trace
+
+
+def _module(trace: TracebackType) -> str:
+    names = trace.tb_frame.f_globals
+    spec = names.get("__spec__")  # knows the name of a module that was started with `-m`
+    return str(spec.name if spec else names.get("__name__"))
 
 
 def _sendable(text: str) -> str:

@@ -35,9 +35,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def info(self) -> HandlerInfo:
         """Return what the worker tells others about this handler."""
-        return HandlerInfo(
-            name=self.name, isolation=self.isolation, schema=self.arguments.schema()
-        )
+        return HandlerInfo(name=self.name, isolation=self.isolation, schema=self.arguments.schema())
 
 
 class Jobs:
@@ -111,7 +109,7 @@ def _handler(name: str, function: Any, isolation: str) -> Handler:
         raise HandlerError(f"handler {name!r}: {function!r} is not a function")
     where = _where(function)
     try:
-        kind = "loop" if _is_async(function) else "thread"
+        kind: Isolation = "loop" if _is_async(function) else "thread"
         arguments = Arguments(function, name)
     except HandlerError as error:
         raise HandlerError(f"handler {name!r} at {where}: {error}") from error

@@ -7,7 +7,7 @@ import msgspec
 from yaml.nodes import Node
 
 from rota.scheduler.config import field
-from rota.scheduler.config.diagnostic import Problem, quoted
+from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
 from rota.scheduler.config.document import Document
 
 SECTIONS: Final = ("defaults", "templates", "groups", "tenants")
@@ -55,7 +55,8 @@ class Declarations:
             self.problems.append(_no_sections(document))
         else:
             for section, data in document.data.items():
-                self._add_section(document, section, data)
+                if len(self.problems) < MAX_PROBLEMS:
+                    self._add_section(document, section, data)
 
     def _add_section(self, document: Document, section: str, data: Any) -> None:
         place = Declaration(document=document, path=(section,), data=data)

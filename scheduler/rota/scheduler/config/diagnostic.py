@@ -1,13 +1,14 @@
 """What is wrong with a configuration, and where: one problem, and all of them as one error."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from rota.common.errors import ConfigError
 
-SHOWN = 100  # problems that an InvalidConfig spells out; the rest are counted
+MAX_PROBLEMS: Final = 10_000  # after so many we stop looking: nobody reads on
+SHOWN: Final = 100  # problems that an InvalidConfig spells out; the rest are counted
 _LONGEST_MESSAGE = 400  # characters; a message may quote what somebody wrote
 _LONGEST_LINE = 140  # characters of a source line that are shown around the caret
 _LEAD = 40  # characters shown before the caret where a line is cut

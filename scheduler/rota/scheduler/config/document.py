@@ -6,57 +6,25 @@ null, true, false and decimal numbers as in JSON; everything else is text, so th
 and `010` stay what they look like.
 """
 
-import math
 import re
 import stat
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from yaml.nodes import Node, ScalarNode, SequenceNode
 
-from rota.scheduler.config.diagnostic import Problem, quoted
+from rota.scheduler.config import composer, scalar
+from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
 
 MAX_BYTES: Final = 8 * 1024 * 1024  # of one file
-MAX_DEPTH: Final = 64  # mappings and sequences within each other
-MAX_VALUES: Final = 1_000_000  # keys and values of one file; each costs some 300 bytes of memory
 
-_PLAIN, _TEXT = "plain", "text"  # our tags: a scalar without quotes; anything else
-_WORDS: Final = {"": None, "~": None, "null": None, "true": True, "false": False}
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_NUMBER_STARTS = frozenset("-+.0123456789")
-_LONGEST_INTEGER = 20  # characters of the longest integer of 64 bits, with its sign
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as one
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SUSPECT = re.compile(r"[&*][0-9A-Za-z_-]|!")  # an anchor, alias or tag can't do without
-
-
-class _Composer(yaml.CSafeLoader):
-    """Composes nodes and never constructs objects; stops at what is too deep or too much."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = 0
-        self._values = 0
-
-    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
-        """Count a node before libyaml recurses into it."""
-        self._depth += 1
-        self._values += 1
-        if self._depth > MAX_DEPTH or self._values > MAX_VALUES:
-            raise _limit(self._depth, None if current_node is None else current_node.start_mark)
-
-    def ascend_resolver(self) -> None:
-        """Leave a node."""
-        self._depth -= 1
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        """Tell scalars without quotes from all other nodes; explicit tags never come here."""
-        return _PLAIN if kind is ScalarNode and implicit[0] else _TEXT
 
 
 class Document:
@@ -73,7 +41,7 @@ class Document:
     @cached_property
     def root(self) -> Node:
         """The nodes, composed again: only a file with problems pays for keeping them."""
-        return _compose(self.text)
+        return composer.compose(self.text)
 
     def parse(self) -> None:
         """Fill `data`, `problems` and `readable` from the text."""
@@ -85,7 +53,7 @@ class Document:
         if self.problems:
             return
         try:
-            root = _compose(self.text)
+            root = composer.compose(self.text)
         except yaml.YAMLError as error:
             self.problems.append(self._syntax(error))
             return
@@ -95,7 +63,7 @@ class Document:
     def plain(self, node: Node, problems: list[Problem]) -> Any:
         """Return the plain data of `node`, adding to `problems` what no plain data can hold."""
         if type(node) is ScalarNode:
-            return node.value if node.tag == _TEXT else self._scalar(node, problems)
+            return self._scalar(node, problems)
         if type(node) is SequenceNode:
             return [self.plain(item, problems) for item in node.value]
         found: dict[str, Any] = {}
@@ -104,7 +72,7 @@ class Document:
             if _is_key(key):
                 found.setdefault(key.value, data)
         if len(found) < len(node.value):
-            problems += self._bad_keys(node)
+            problems += islice(self._bad_keys(node), MAX_PROBLEMS)
         return found
 
     def find(self, path: tuple[str, ...]) -> tuple[Node, Node]:
@@ -154,23 +122,13 @@ class Document:
         return _LINE_BREAK.split(self.text)
 
     def _scalar(self, node: ScalarNode, problems: list[Problem]) -> Any:
-        text: str = node.value
-        if text in _WORDS:
-            return _WORDS[text]
-        if text[0] not in _NUMBER_STARTS:
-            return text
-        if _INTEGER.fullmatch(text):
-            if len(text) <= _LONGEST_INTEGER and -(2**63) <= int(text) < 2**63:
-                return int(text)
-            problems.append(self.problem(node, "an integer has at most 64 bits", help=_QUOTE))
-        elif _FLOAT.fullmatch(text):
-            number = float(text)
-            if math.isfinite(number):
-                return number
-            problems.append(self.problem(node, "the number is too large", help=_QUOTE))
-        elif _NOT_FINITE.fullmatch(text):
-            problems.append(self.problem(node, "a number must be finite", help=_QUOTE))
-        return text
+        if node.tag == composer.TEXT:
+            return node.value
+        try:
+            return scalar.value(node.value)
+        except ValueError as error:
+            problems.append(self.problem(node, str(error), help="put it in quotes if it is text"))
+            return node.value
 
     def _bad_keys(self, mapping: Node) -> Iterator[Problem]:
         firsts: dict[str, Node] = {}
@@ -193,7 +151,9 @@ class Document:
     def _refuse_indirection(self) -> None:
         """Find every anchor, alias and tag, used or not, by the parser's own events."""
         try:
-            for event in _events(self.text):
+            for event in composer.events(self.text):
+                if len(self.problems) >= MAX_PROBLEMS:
+                    return
                 if isinstance(event, yaml.AliasEvent):
                     self._refuse(event, f"aliases are not read: `*{event.anchor}`", _WRITE_OUT)
                     continue
@@ -214,19 +174,17 @@ class Document:
         what = getattr(error, "problem", None) or "it can't be read"
         if mark is None:
             return self.at(0, 0, f"not YAML: {what}")
+        if isinstance(error, composer.LimitError):
+            return self.at(mark.line, mark.column, what, help=error.advice)
         if "single document" in str(getattr(error, "context", "")):
             return self.at(mark.line, mark.column, "one file holds one document", help=_SPLIT)
-        if isinstance(error, _LimitError):
-            return self.at(mark.line, mark.column, what, help=error.advice)
-        problem = self.at(mark.line, mark.column, f"not YAML: {what}")
-        found = problem.source_line[problem.column - 1 : problem.column]
-        return self.at(mark.line, mark.column, f"not YAML: {what}", help=_SYNTAX.get(found, ""))
-
-
-class _LimitError(yaml.MarkedYAMLError):
-    """A file that is YAML, and deeper or larger than we read."""
-
-    advice = ""
+        start = getattr(error, "context_mark", None)
+        if start is not None and mark.index >= len(self.text.rstrip()):
+            return self.at(start.line, start.column, f"not YAML: {what}", label=_UNCLOSED)
+        index = mark.index - (self.text[mark.index - 1 : mark.index] in _INDICATORS)
+        column = mark.column - (mark.index - index)
+        advice = _SYNTAX.get(self.text[index : index + 1], "")
+        return self.at(mark.line, column, f"not YAML: {what}", help=advice)
 
 
 def read(path: Path, file: str) -> Document:
@@ -266,45 +224,14 @@ def _unreadable(file: str, message: str) -> Document:
 
 def _is_key(node: Node) -> bool:
     """Tell whether a node may be a key: a scalar, and none that YAML 1.1 would merge."""
-    return type(node) is ScalarNode and (node.value != "<<" or node.tag == _TEXT)
+    return type(node) is ScalarNode and (node.value != "<<" or node.tag == composer.TEXT)
 
 
-def _compose(text: str) -> Node:
-    root = _Composer(text).get_single_node()
-    return ScalarNode(_PLAIN, "", *_start()) if root is None else root
-
-
-def _start() -> tuple[yaml.Mark, yaml.Mark]:
-    mark = yaml.Mark("", 0, 0, 0, None, 0)
-    return mark, mark
-
-
-def _events(text: str) -> Iterator[yaml.Event]:
-    """Yield the parser's events, within the limits that hold for nodes."""
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth >= MAX_DEPTH or count > 2 * MAX_VALUES:
-            raise _limit(depth + 1, event.start_mark)
-        yield event
-
-
-def _limit(depth: int, mark: Any) -> _LimitError:
-    if depth > MAX_DEPTH:
-        what = f"nested deeper than {MAX_DEPTH} levels"
-        error = _LimitError(problem=what, problem_mark=mark)
-        error.advice = "keep deep data elsewhere and name it in the job's args"
-        return error
-    error = _LimitError(problem=f"more than {MAX_VALUES:,} keys and values", problem_mark=mark)
-    error.advice = "split it into several files"
-    return error
-
-
-_QUOTE = "put it in quotes if it is text"
 _WRITE_OUT = "write the value out, or let tenants share jobs through `templates` and `use`"
 _UNTAG = "leave the tag out; put text that starts with ! in quotes"
 _SPLIT = "put what follows `---` into a file of its own"
+_UNCLOSED = "what starts here has no end"
+_INDICATORS = ("*", "&", "!")  # libyaml complains of the character after these
 _SYNTAX = {
     "\t": "indent with spaces, not with tabs",
     "*": "put a value that starts with * in quotes, such as a cron expression",

@@ -8,7 +8,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rota.scheduler.config import field, resolve
 from rota.scheduler.config.declaration import Declaration
-from rota.scheduler.config.diagnostic import Problem, quoted
+from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
 from rota.scheduler.config.field import FieldError
 from rota.scheduler.config.model import KINDS, DefaultsSpec, JobSpec, RetrySpec, TenantSpec
 from rota.scheduler.config.resolve import Ground, JobSpecs
@@ -32,7 +32,6 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "args": field.args,
 }
 _NOTHING: Final = JobSpec()  # what a job stands on that no template brings
-MAX_PROBLEMS: Final = 10_000  # of one configuration; nobody reads on, and each takes time
 
 
 class TooManyProblems(Exception):
@@ -70,7 +69,7 @@ class Inspection:
         pairs = self._fields(self._value, TenantSpec, "not a tenant setting")
         if "group" in pairs:
             self._group_of(pairs["group"][1])
-        elif isinstance(self._value, MappingNode):
+        elif not self.problems:  # or else it may be what is misspelt
             self._add(self._key, "missing field `group`", advice=self._known_groups())
         self._checks(pairs, _NOTHING)
         base = self._use(pairs["use"][1]) if "use" in pairs else {}
@@ -136,16 +135,17 @@ class Inspection:
         """Inspect a job that stands on `base`; None where that is not certain."""
         before = len(self.problems)
         pairs = self._fields(pair[1], JobSpec, "not a job setting")
+        misspelt = len(self.problems) > before  # or no mapping at all
         self._checks(pairs, base)
         kinds = [kind for kind in pairs if kind in KINDS]
         for kind in kinds[1:]:
             message = f"a job has one of cron, every and after; this has `{kinds[0]}` already"
             self._add(pairs[kind][0], message, advice="delete one of them")
-        if base is not _NOTHING or not isinstance(pair[1], MappingNode):
+        if base is not _NOTHING or misspelt:
             return
         if "handler" not in pairs:
             self._add(pair[0], "missing field `handler`", advice=field.HANDLER_ADVICE)
-        if not kinds and len(self.problems) == before:  # or else it may be what is misspelt
+        if not kinds:
             self._add(pair[0], "missing a schedule", advice="add one of cron, every and after")
 
     def _checks(self, pairs: Pairs, base: JobSpec | None) -> None:

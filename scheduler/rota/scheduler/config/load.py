@@ -12,13 +12,13 @@ import msgspec
 from rota.common.job import Job
 from rota.scheduler.config import document, resolve
 from rota.scheduler.config.declaration import Declaration, Declarations
-from rota.scheduler.config.diagnostic import InvalidConfig, Problem
+from rota.scheduler.config.diagnostic import MAX_PROBLEMS, InvalidConfig, Problem
 from rota.scheduler.config.field import FieldError
-from rota.scheduler.config.inspection import MAX_PROBLEMS, Inspection, TooManyProblems
+from rota.scheduler.config.inspection import Inspection, TooManyProblems
 from rota.scheduler.config.model import BUILT_IN
 from rota.scheduler.config.resolve import Ground, JobSpecs
 
-MAX_JOBS: Final = 1_000_000  # of one configuration; templates multiply what little text declares
+MAX_JOBS: Final = 500_000  # of one configuration; templates multiply what little text declares
 _TOO_MANY_JOBS = f"with this tenant there are more than {MAX_JOBS:,} jobs"
 _ENOUGH = "this is wrong, too; looking for more ends here"
 _SUFFIXES = (".yaml", ".yml")

@@ -1,0 +1,167 @@
+"""The app that the tests of child processes load: handlers that do what handlers should not."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from rota.worker import Context, Fatal, Jobs
+
+jobs = Jobs()
+TOLD = ["job_id", "tenant", "job", "group", "handler", "attempt", "attempts", "due_ms", "fence"]
+
+
+class Interval(msgspec.Struct):
+    """From one day to another."""
+
+    first: date
+    last: date
+
+
+@jobs.handler("pid", isolation="process")
+def pid(ctx: Context) -> int:
+    """Return the process it runs in."""
+    return os.getpid()
+
+
+@jobs.handler("nothing", isolation="process")
+def nothing(ctx: Context) -> None:
+    """Return None."""
+
+
+@jobs.handler("days", isolation="process")
+async def days(ctx: Context, interval: Interval) -> int:
+    """Return the days between; async, with arguments that must be converted."""
+    await asyncio.sleep(0)
+    return (interval.last - interval.first).days
+
+
+@jobs.handler("describe", isolation="process")
+def describe(ctx: Context) -> dict[str, Any]:
+    """Return all that the context says."""
+    fields = [
+        "job_id",
+        "tenant",
+        "job",
+        "group",
+        "handler",
+        "attempt",
+        "attempts",
+        "due_ms",
+        "fence",
+        "cancelled",
+    ]
+    return {name: getattr(ctx, name) for name in fields}
+
+
+@jobs.handler("talk", isolation="process")
+def talk(ctx: Context) -> str:
+    """Write to standard output in three ways, and read standard input."""
+    print("printed")
+    os.write(1, b"written\n")
+    subprocess.run([sys.executable, "-c", "print('echoed')"], check=True)
+    return sys.stdin.read()
+
+
+@jobs.handler("fail", isolation="process")
+def fail(ctx: Context) -> NoReturn:
+    """Raise an error from a function that it calls."""
+    _divide(1, 0)
+    raise AssertionError
+
+
+def _divide(over: int, under: int) -> float:
+    return over / under
+
+
+@jobs.handler("give-up", isolation="process")
+async def give_up(ctx: Context) -> NoReturn:
+    """Raise what must not be tried again."""
+    raise Fatal("no such customer")
+
+
+@jobs.handler("sys-exit", isolation="process")
+def sys_exit(ctx: Context) -> NoReturn:
+    """End the program, as scripts do."""
+    sys.exit(3)
+
+
+@jobs.handler("os-exit", isolation="process")
+def os_exit(ctx: Context, code: int) -> NoReturn:
+    """End the process as a crash does."""
+    os._exit(code)
+
+
+@jobs.handler("be-killed", isolation="process")
+def be_killed(ctx: Context) -> None:
+    """End as it does when the machine's memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@jobs.handler("big", isolation="process")
+def big(ctx: Context) -> str:
+    """Return more than a result may be."""
+    return "x" * 100_000
+
+
+@jobs.handler("wait", isolation="process")
+def wait(ctx: Context, told: str, cleaned: str) -> None:
+    """Tell its process and wait for ever; tell again when it is asked to end."""
+    try:
+        _tell(told, os.getpid())
+        time.sleep(3600)
+    finally:
+        _tell(cleaned, int(ctx.cancelled))
+
+
+@jobs.handler("wait-async", isolation="process")
+async def wait_async(ctx: Context, told: str, cleaned: str) -> None:
+    """Do as `wait` does, on an event loop."""
+    try:
+        _tell(told, os.getpid())
+        await asyncio.sleep(3600)
+    finally:
+        _tell(cleaned, int(ctx.cancelled))
+
+
+@jobs.handler("resist", isolation="process")
+def resist(ctx: Context, told: str) -> None:
+    """Go on whatever it is told."""
+    _tell(told, os.getpid())
+    while True:
+        try:
+            time.sleep(3600)
+        except BaseException:  # noqa: BLE001 - bad manners are what it is for
+            ctx.log.info("resisted")
+
+
+@jobs.handler("delegate", isolation="process")
+def delegate(ctx: Context, told: str) -> None:
+    """Start a program, tell its process, and wait for ever."""
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    _tell(told, program.pid)
+    time.sleep(3600)
+
+
+@jobs.handler("fork", isolation="process")
+def fork(ctx: Context) -> int:
+    """Fork a process, terminate it and return its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+    process.start()
+    process.terminate()
+    process.join()
+    return process.exitcode or 0
+
+
+def _tell(path: str, number: int) -> None:
+    scratch = Path(f"{path}.part")
+    scratch.write_text(str(number))
+    scratch.rename(path)  # so that nobody reads half of it

@@ -1,0 +1,162 @@
+"""The child process: loads the app, then runs one handler after another for its worker.
+
+It ends when its standard input does: then its worker wants it to, or is gone. Signals from
+elsewhere (Ctrl-C, a process manager that tells everybody) are left to the worker to act upon.
+"""
+
+import asyncio
+import contextvars
+import inspect
+import os
+import signal
+import sys
+import threading
+from queue import SimpleQueue
+from types import FrameType
+from typing import BinaryIO, NoReturn
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from rota.common import embedded, log, settings
+from rota.common.errors import UsageError
+from rota.common.message import Failure
+from rota.worker import frame, registry
+from rota.worker.arguments import BadArguments
+from rota.worker.context import Context
+from rota.worker.failure import Fatal
+from rota.worker.invoke import encode_result, failure_of
+
+_GRACE = 2.0  # seconds to clean up when the worker is gone; a worker that lives kills us sooner
+
+
+class Ended(BaseException):
+    """Raised in the main thread, in whatever the handler does there: clean up and leave."""
+
+
+class Child:
+    """One child process: a thread reads the runs, the main thread carries them out."""
+
+    def __init__(self, source: int, sink: BinaryIO) -> None:
+        self._source = source  # read without a buffer, whose lock could outlive the thread
+        self._sink = sink
+        self._runs: SimpleQueue[frame.Run] = SimpleQueue()
+        self._ctx: Context | None = None
+        self._ending = False
+
+    def listen(self) -> None:
+        """Begin to read; from now on the end of the input ends this process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        os.register_at_fork(after_in_child=self._disown)
+        threading.Thread(target=self._read, name="rota-child-reader", daemon=True).start()
+
+    def say(self, reply: frame.Reply) -> None:
+        """Send one reply to the worker."""
+        self._sink.write(frame.pack(reply))
+        self._sink.flush()
+
+    def serve(self, jobs: registry.Jobs, logger: FilteringBoundLogger) -> NoReturn:
+        """Carry out runs until `Ended` is raised."""
+        with asyncio.Runner() as runner:
+            while True:
+                run = self._runs.get()
+                self._ctx = Context(run, run.request, logger)
+                self.say(_reply(jobs, run, self._ctx, runner))
+                self._ctx = None
+
+    def _read(self) -> None:
+        try:
+            while header := self._read_exactly(frame.HEADER_BYTES):
+                self._runs.put(frame.run_of(self._read_exactly(frame.size(header))))
+        finally:
+            self._end()
+
+    def _read_exactly(self, count: int) -> bytes:
+        """Return `count` bytes, fewer at the end of the input."""
+        body = bytearray()
+        while len(body) < count and (part := os.read(self._source, count - len(body))):
+            body += part
+        return bytes(body)
+
+    def _end(self) -> None:
+        self._ending = True
+        if self._ctx is not None:
+            self._ctx.request_cancel()
+        main = threading.main_thread()
+        signal.pthread_kill(main.ident or 0, signal.SIGTERM)  # interrupts a sleep, too
+        main.join(_GRACE)
+        os._exit(1)
+
+    def _on_signal(self, _number: int, _at: FrameType | None) -> None:
+        if self._ending:
+            raise Ended
+
+    def _disown(self) -> None:
+        """In a process that the handler forked: don't hold our pipe open, obey signals again."""
+        self._sink.close()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def main(app: str) -> None:
+    """Run the handlers of `app` that the worker asks for, until it ends our input."""
+    if sys.platform == "linux":
+        embedded.die_with_parent()
+    child = Child(*_take_pipes())
+    try:
+        child.listen()
+        try:
+            logger = log.configure(settings.read())
+            jobs = registry.load_app(app)
+        except UsageError as error:
+            trace = failure_of(error).traceback
+            child.say(
+                frame.Failed(
+                    failure=Failure(kind="ChildFailed", message=str(error), traceback=trace)
+                )
+            )
+            return
+        child.say(frame.Ready())
+        child.serve(jobs, logger)
+    except (Ended, BrokenPipeError):
+        return
+
+
+def _take_pipes() -> tuple[int, BinaryIO]:
+    """Keep standard input and output for the worker; a handler that reads or prints gets others."""
+    source, sink = os.dup(0), os.dup(1)  # both closed in whatever the handler executes
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    return source, os.fdopen(sink, "wb")
+
+
+def _reply(
+    jobs: registry.Jobs, run: frame.Run, ctx: Context, runner: asyncio.Runner
+) -> frame.Done | frame.Failed:
+    context = contextvars.copy_context()
+    try:
+        return frame.Done(result=context.run(_call, jobs, run, ctx, runner))
+    except Ended:
+        raise
+    except BaseException as error:  # noqa: BLE001 - even sys.exit() in a handler is its failure
+        fatal = isinstance(error, (Fatal, BadArguments))
+        return frame.Failed(failure=failure_of(error), fatal=fatal)
+
+
+def _call(jobs: registry.Jobs, run: frame.Run, ctx: Context, runner: asyncio.Runner) -> bytes:
+    structlog.contextvars.bind_contextvars(
+        tenant=ctx.tenant, job=ctx.job, job_id=ctx.job_id, attempt=ctx.attempt
+    )
+    handler = jobs.handlers[ctx.handler]
+    result = handler.function(ctx, **handler.arguments.decode(bytes(run.request.args)))
+    if inspect.iscoroutine(result):
+        result = runner.run(result, context=contextvars.copy_context())
+    return encode_result(result)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

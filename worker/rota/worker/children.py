@@ -1,0 +1,214 @@
+"""Child processes for handlers that would stall the others: started when needed, used again."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rota.common.job import Retry
+from rota.common.message import Failure, JobRequest
+from rota.worker import frame
+from rota.worker.context import Context
+
+_GRACE = 0.5  # seconds that a child may take to clean up before it is killed
+_GONE = (asyncio.IncompleteReadError, ConnectionError)
+
+
+class RemoteFailure(Exception):
+    """A run in a child process failed."""
+
+    def __init__(self, failure: Failure, *, fatal: bool = False) -> None:
+        super().__init__(f"{failure.kind}: {failure.message}")
+        self.failure = failure  # ChildDied or ChildFailed if it was not the handler that raised
+        self.fatal = fatal  # trying again would not help
+
+
+class Children:
+    """At most `limit` child processes, each of which runs one handler at a time.
+
+    They live no longer than this process, however it ends. Start and stop it on the loop of the
+    main thread: the kernel ties a child's life to the thread that started it.
+    """
+
+    def __init__(
+        self, app: str, *, limit: int, log: FilteringBoundLogger, grace: float = _GRACE
+    ) -> None:
+        self._app = app
+        self._log = log
+        self._grace = grace
+        self._places = asyncio.Semaphore(limit)
+        self._all: set[_Child] = set()
+        self._idle: list[_Child] = []  # the last used is the first used again: its memory is warm
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Do nothing: a child starts when there is work for it."""
+
+    async def stop(self) -> None:
+        """End all children, the busy ones too; return when they are gone. Harmless if repeated."""
+        self._stopped = True
+        await asyncio.gather(*(self._end(child) for child in list(self._all)))
+
+    async def run(self, ctx: Context, args: bytes) -> bytes:
+        """Return the result of the handler `ctx.handler`, as msgpack, empty for None.
+
+        `args` is a msgpack map; the child checks it. Raises `RemoteFailure` if the handler does, or
+        if its process dies. When the caller is cancelled the child is killed, and it is dead when
+        the cancellation arrives.
+        """
+        packed = frame.pack(_run_of(ctx, args))
+        async with self._places:
+            child = self._take_idle() or await self._start_child()
+            try:
+                reply = await child.ask(packed)
+            except _GONE:
+                code = await self._end(child)
+                raise _died("ChildDied", code) from None
+            except BaseException:
+                self._log.info("child_killed", pid=child.pid, job_id=ctx.job_id)
+                await self._end(child)
+                raise
+            self._idle.append(child)
+        return _result(reply)
+
+    def _take_idle(self) -> "_Child | None":
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return child
+            self._all.discard(child)
+        return None
+
+    async def _start_child(self) -> "_Child":
+        if self._stopped:
+            raise RuntimeError("the child processes are stopped")
+        child = await _Child.start(self._app)
+        self._all.add(child)
+        try:
+            reply = await child.hear()
+        except _GONE:
+            code = await self._end(child)
+            raise _died("ChildFailed", code) from None
+        except BaseException:
+            await self._end(child)
+            raise
+        if not isinstance(reply, frame.Ready):
+            await self._end(child)
+            _result(reply)
+        self._log.debug("child_started", pid=child.pid, children=len(self._all))
+        return child
+
+    async def _end(self, child: "_Child") -> int:
+        try:
+            return await child.end(self._grace)
+        finally:
+            self._all.discard(child)
+
+
+class _Child:
+    """One child process and the pipes to it."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        sink: asyncio.StreamWriter,
+        source: asyncio.StreamReader,
+    ) -> None:
+        self._process = process
+        self._sink = sink
+        self._source = source
+
+    @classmethod
+    async def start(cls, app: str) -> "_Child":
+        # Its own session: Ctrl-C is the worker's business, and the handler's own processes are
+        # in its process group. -P: the app's folder comes first for the app, not for our imports.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "rota.worker.child", app),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        return cls(process, process.stdin, process.stdout)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def ask(self, packed: bytes) -> frame.Reply:
+        self._sink.write(packed)
+        await self._sink.drain()
+        return await self.hear()
+
+    async def hear(self) -> frame.Reply:
+        try:
+            header = await self._source.readexactly(frame.HEADER_BYTES)
+            return frame.reply_of(await self._source.readexactly(frame.size(header)))
+        except ValueError as error:
+            failure = Failure(kind="ChildFailed", message=f"it wrote something else: {error}")
+            raise RemoteFailure(failure) from error
+
+    async def end(self, grace: float) -> int:
+        """Close its input, which asks it to clean up; kill it after `grace`; return its code."""
+        self._sink.close()
+        try:
+            async with asyncio.timeout(grace):
+                await self._process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            # In any case: processes that the handler started may outlive the child.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return await self._process.wait()
+
+
+def _run_of(ctx: Context, args: bytes) -> frame.Run:
+    return frame.Run(
+        job_id=ctx.job_id,
+        group=ctx.group,
+        attempt=ctx.attempt,
+        due_ms=ctx.due_ms,
+        fence=ctx.fence,
+        request=JobRequest(
+            tenant=ctx.tenant,
+            job=ctx.job,
+            handler=ctx.handler,
+            args=msgspec.Raw(args),
+            retry=Retry(attempts=ctx.attempts),
+        ),
+    )
+
+
+def _result(reply: frame.Reply) -> bytes:
+    if isinstance(reply, frame.Done):
+        return reply.result
+    if isinstance(reply, frame.Failed):
+        raise RemoteFailure(reply.failure, fatal=reply.fatal)
+    raise RemoteFailure(Failure(kind="ChildFailed", message="it answered out of turn"))
+
+
+def _died(kind: str, code: int) -> RemoteFailure:
+    how = f"ended with exit code {code}"
+    if code < 0:
+        how = f"was killed by {_signal_name(-code)}"
+        if code == -signal.SIGKILL:
+            how += ", as happens when memory runs out"
+    when = "while the handler ran" if kind == "ChildDied" else "before it had loaded the app"
+    return RemoteFailure(Failure(kind=kind, message=f"the child process {how} {when}"))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
