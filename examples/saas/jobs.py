@@ -122,7 +122,7 @@ async def sync_crm(ctx: Context, fails: Percent = 20) -> dict[str, int]:
     if luck.random() * 100 < fails:
         raise ConnectionError("the CRM answered 503 Service Unavailable")
     contacts = await asyncio.to_thread(_sum_up, ctx.tenant)
-    ctx.log.info("crm_synced", contacts=contacts)
+    ctx.log.debug("crm_synced", contacts=contacts)
     return {"contacts": contacts}
 
 

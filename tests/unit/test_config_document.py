@@ -38,7 +38,7 @@ def places(found: list[Problem]) -> list[tuple[int, int, str]]:
         pytest.param(
             "groups: {[a]: 1}", (1, 10, "a key is text, not a mapping or a list"), id="key"
         ),
-        pytest.param("groups: [", (1, 9, "not YAML: did not find expected node content"), id="["),
+        pytest.param("groups: [1", (1, 9, "not YAML: did not find expected ',' or ']'"), id="flow"),
         pytest.param('groups: "', (1, 9, "not YAML: found unexpected end of stream"), id="quote"),
         pytest.param(
             "groups:\n  a: \x00", (2, 6, "the file holds the control character U+0000"), id="nul"

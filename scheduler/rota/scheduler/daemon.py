@@ -131,7 +131,8 @@ class SchedulerDaemon:
             completion.ref
         ):
             # The other case: a run that somebody triggered has ended and ours is in flight.
-            self.engine.finished(completion.ref, at_ms)
+            # By our own clock, which the fixed delays are counted with; the store's may differ.
+            self.engine.finished(completion.ref, self._clock.now_ms())
         if self._also_heard:
             self._also_heard(group, completion, at_ms)
 
@@ -148,7 +149,9 @@ def first_due(job: Job, slot: Slot, now_ms: int) -> int | None:
         if slot.run:
             return None
         period = job.schedule.period_ms
-        return slot.ended_ms + period if slot.ended_ms else now_ms + phase(job.ref, period)
+        # The end is by the store's clock; one that is ahead of ours must not delay the job.
+        ended = min(slot.ended_ms, now_ms) if slot.ended_ms else None
+        return ended + period if ended else now_ms + phase(job.ref, period)
     if slot.due_ms is not None and not slot.run:
         missed = due.last_until(now_ms)
         if missed is not None and missed > slot.due_ms:

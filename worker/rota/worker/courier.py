@@ -12,6 +12,8 @@ from rota.worker.bell import Bell
 from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.shares import Shares
 
+_MOST = 250  # runs that one script takes or gives, to keep every script short
+
 
 class Courier(Loop):
     """Each turn sends all that has ended and claims for all free places.
@@ -47,18 +49,13 @@ class Courier(Loop):
         self._bells: dict[str, Bell] = {}
         self._ended: list[Ended] = []
         self._resting: list[Resting] = []
-        self._sending = False
+        self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
         self.draining = False
 
     @property
     def groups(self) -> list[str]:
         """Return the groups served."""
         return self._shares.groups
-
-    @property
-    def idle(self) -> bool:
-        """Tell whether nothing is held and nothing is left to send."""
-        return not (self._held or self._ended or self._resting or self._sending)
 
     async def serve(self, group: str) -> None:
         """Serve `group` from now on; harmless if it is served already."""
@@ -93,6 +90,12 @@ class Courier(Loop):
             # The server may have given us a token that we will not use.
             await self._hand_on(bell.group)
         await super().stop()
+        try:
+            while self._ended or self._resting:
+                await self.turn()
+        except StoreError as error:
+            left = len(self._ended) + len(self._resting)
+            self.log.warning("completions_not_sent", count=left, error=str(error))
 
     async def turn(self) -> float | None:
         """Make one round trip if there is anything to send or to claim."""
@@ -107,10 +110,10 @@ class Courier(Loop):
         return None
 
     async def _exchange(self, wanted: dict[str, int]) -> dict[str, Claim]:
-        ended, self._ended = self._ended, []
-        resting, self._resting = self._resting, []
+        ended, self._ended = self._ended[:_MOST], self._ended[_MOST:]
+        resting, self._resting = self._resting[:_MOST], self._resting[_MOST:]
+        self._rang.clear()
         sent_at = self._clock.monotonic()
-        self._sending = True
         try:
             words, claims = await self._store.exchange(
                 self._worker_id, ended, resting, wanted, self._lease_ms
@@ -120,13 +123,13 @@ class Courier(Loop):
             self._ended = ended + self._ended
             self._resting = resting + self._resting
             raise
-        finally:
-            self._sending = False
         for job_id, word in words.items():
             if word == "stale":
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
         for group, claim in claims.items():
-            self._shares.set_ready(group, claim.more or not claim.registered)
+            # A bell that rang meanwhile tells of runs that this claim may have come too early for.
+            ready = claim.more or not claim.registered or group in self._rang
+            self._shares.set_ready(group, ready)
             self._take(claim, sent_at)
         return claims
 
@@ -142,7 +145,7 @@ class Courier(Loop):
         return 0 if self.draining else max(0, self._concurrency - len(self._held))
 
     def _wanted(self) -> dict[str, int]:
-        return self._shares.split(self._free)
+        return self._shares.split(min(self._free, _MOST))
 
     def _arm(self) -> None:
         if self._free:
@@ -152,6 +155,7 @@ class Courier(Loop):
                     bell.arm()
 
     def _rung(self, group: str) -> bool:
+        self._rang.add(group)
         self._shares.set_ready(group, True)
         self.wake()
         return self._free > 0

@@ -97,7 +97,10 @@ def load_app(target: str) -> Jobs:
     if sys.path[:1] != [here]:
         sys.path.insert(0, here)
     module = _import(module_name, here)
-    return _named(module, attribute) if attribute else _only(module)
+    jobs = _named(module, attribute) if attribute else _only(module)
+    if not jobs.handlers:
+        raise UsageError(f"app {target!r} registers no handler: @jobs.handler(NAME)")
+    return jobs
 
 
 def _handler(name: str, function: Any, isolation: str) -> Handler:

@@ -31,7 +31,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
 
     def problem(self, message: str, *, advice: str = "") -> Problem:
         """Return a problem at the name."""
-        return self.document.problem(self.nodes()[0], message, help=advice)
+        return self.document.problem(self.nodes()[0], message, advice=advice)
 
 
 class Declarations:
@@ -114,4 +114,4 @@ def _no_sections(document: Document) -> Problem:
             help=f"delete it, or let it hold some of {', '.join(SECTIONS)}",
         )
     message = f"expected a mapping, got {field.kind(document.data)}"
-    return document.problem(document.root, message, help=f"a file holds {', '.join(SECTIONS)}")
+    return document.problem(document.root, message, advice=f"a file holds {', '.join(SECTIONS)}")

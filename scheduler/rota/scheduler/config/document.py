@@ -86,11 +86,11 @@ class Document:
             key, value = pairs[part]
         return key, value
 
-    def problem(self, node: Node, message: str, *, label: str = "", help: str = "") -> Problem:  # noqa: A002 - the name of the struct's field
+    def problem(self, node: Node, message: str, *, label: str = "", advice: str = "") -> Problem:
         """Return the problem that `message` describes, at the place of `node`."""
         start, end = node.start_mark, node.end_mark
         width = end.column - start.column if end.line == start.line else len(self.text)
-        return self.at(start.line, start.column, message, width=width, label=label, help=help)
+        return self.at(start.line, start.column, message, width=width, label=label, advice=advice)
 
     def at(
         self,
@@ -100,7 +100,7 @@ class Document:
         *,
         width: int = 1,
         label: str = "",
-        help: str = "",  # noqa: A002 - the name of the struct's field
+        advice: str = "",
     ) -> Problem:
         """Return the problem that `message` describes, at a line and column counted from 0."""
         line = min(line, len(self._lines) - 1)
@@ -112,7 +112,7 @@ class Document:
             column=column + 1,
             message=message,
             label=label,
-            help=help,
+            help=advice,
             source_line=source,
             width=max(1, min(width, len(source.rstrip()) - column)),
         )
@@ -127,7 +127,7 @@ class Document:
         try:
             return scalar.value(node.value)
         except ValueError as error:
-            problems.append(self.problem(node, str(error), help="put it in quotes if it is text"))
+            problems.append(self.problem(node, str(error), advice="put it in quotes if it is text"))
             return node.value
 
     def _bad_keys(self, mapping: Node) -> Iterator[Problem]:
@@ -136,17 +136,17 @@ class Document:
             if type(key) is not ScalarNode:
                 yield self.problem(key, "a key is text, not a mapping or a list")
             elif not _is_key(key):
-                yield self.problem(key, "merge keys are not read", help=_WRITE_OUT)
+                yield self.problem(key, "merge keys are not read", advice=_WRITE_OUT)
             elif (first := firsts.setdefault(key.value, key)) is not key:
                 place = f"it stands on line {first.start_mark.line + 1} already"
-                yield self.problem(key, f"duplicate key {quoted(key.value)}", help=place)
+                yield self.problem(key, f"duplicate key {quoted(key.value)}", advice=place)
 
     def _control_character(self, found: re.Match[str]) -> Problem:
         before = _LINE_BREAK.split(self.text[: found.start()])
         code = f"U+{ord(found.group()):04X}"
         message = f"the file holds the control character {code}"
         advice = "is this a text file, in UTF-8?"
-        return self.at(len(before) - 1, len(before[-1]), message, help=advice)
+        return self.at(len(before) - 1, len(before[-1]), message, advice=advice)
 
     def _refuse_indirection(self) -> None:
         """Find every anchor, alias and tag, used or not, by the parser's own events."""
@@ -167,7 +167,7 @@ class Document:
     def _refuse(self, event: yaml.Event, message: str, advice: str) -> None:
         mark = event.start_mark
         assert mark is not None
-        self.problems.append(self.at(mark.line, mark.column, message, help=advice))
+        self.problems.append(self.at(mark.line, mark.column, message, advice=advice))
 
     def _syntax(self, error: yaml.YAMLError) -> Problem:
         mark = getattr(error, "problem_mark", None)
@@ -175,16 +175,16 @@ class Document:
         if mark is None:
             return self.at(0, 0, f"not YAML: {what}")
         if isinstance(error, composer.LimitError):
-            return self.at(mark.line, mark.column, what, help=error.advice)
+            return self.at(mark.line, mark.column, what, advice=error.advice)
         if "single document" in str(getattr(error, "context", "")):
-            return self.at(mark.line, mark.column, "one file holds one document", help=_SPLIT)
+            return self.at(mark.line, mark.column, "one file holds one document", advice=_SPLIT)
         start = getattr(error, "context_mark", None)
         if start is not None and mark.index >= len(self.text.rstrip()):
             return self.at(start.line, start.column, f"not YAML: {what}", label=_UNCLOSED)
         index = mark.index - (self.text[mark.index - 1 : mark.index] in _INDICATORS)
         column = mark.column - (mark.index - index)
         advice = _SYNTAX.get(self.text[index : index + 1], "")
-        return self.at(mark.line, column, f"not YAML: {what}", help=advice)
+        return self.at(mark.line, column, f"not YAML: {what}", advice=advice)
 
 
 def read(path: Path, file: str) -> Document:

@@ -211,7 +211,7 @@ class Inspection:
         return self._document.plain(node, [])  # its problems were collected when it was read
 
     def _add(self, node: Node, message: str, *, label: str = "", advice: str = "") -> None:
-        self.problems.append(self._document.problem(node, message, label=label, help=advice))
+        self.problems.append(self._document.problem(node, message, label=label, advice=advice))
         if len(self.problems) >= MAX_PROBLEMS:
             raise TooManyProblems
 
