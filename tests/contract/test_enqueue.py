@@ -74,6 +74,16 @@ async def test_manual_run_is_not_repeated(store: Store) -> None:
     assert [("past", manual.job_id)] == await builders.enqueue(store, manual)
 
 
+async def test_manual_run_does_not_move_the_cursor(store: Store) -> None:
+    """An occurrence that is over stays so when somebody has triggered the job since."""
+    seeded = await builders.seed(store, State.SUCCEEDED, keep_ms=0)
+    await builders.enqueue(store, builders.occurrence(due_ms=0))
+    await builders.complete(store, (await builders.claim(store)).runs[0])
+    words = await builders.enqueue(store, seeded.occurrence)
+
+    assert [("past", seeded.occurrence.job_id)] == words
+
+
 async def test_groups_are_apart(store: Store) -> None:
     """Groups share nothing but the round trip: the same name in two groups is two jobs."""
     run = builders.occurrence()

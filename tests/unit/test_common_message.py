@@ -78,13 +78,13 @@ def test_unknown_field() -> None:
         msgspec.msgpack.encode({"tenant": 1, "job": "import", "handler": "h"}),
         msgspec.msgpack.encode({"tenant": "acme", "job": "import", "handler": "h"})[:-1],
         msgspec.msgpack.encode(["acme", "import", "h"]),
-        b"\x91" * 100_000,
+        b"\x81\xa4args" + b"\x91" * 60_000,
     ],
-    ids=repr,
+    ids=lambda body: repr(body[:20]),
 )
 def test_malformed_request(body: bytes) -> None:
     """Whatever is no request is refused with one kind of error, whatever it is instead."""
-    with pytest.raises((ValueError, RecursionError)):
+    with pytest.raises(ValueError, match=r".+"):
         message.decode_request(body)
 
 

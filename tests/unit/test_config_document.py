@@ -180,3 +180,15 @@ def test_too_many_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (found,) = problems(tmp_path, "groups: [" + "a," * 1_001 + "]")
 
     assert "more than 1,000 keys and values" == found.message
+
+
+@pytest.mark.parametrize("indirection", ["", "!"])
+def test_the_depth_limit_is_exact(tmp_path: Path, indirection: str) -> None:
+    """As many levels as the limit says are read, and one more is not, with and without tags."""
+    results = []
+    for levels in (composer.MAX_DEPTH, composer.MAX_DEPTH + 1):
+        file = tmp_path / f"{levels}.yaml"
+        file.write_text("[" * levels + "]" * levels + f" # {indirection}")
+        results.append(document.read(file, "f").readable)
+
+    assert [True, False] == results

@@ -239,6 +239,13 @@ def test_a_file_that_cannot_be_read_makes_no_names_unknown(tmp_path: Path) -> No
     assert ["base.yaml"] == [Path(it.file).name for it in caught.value.problems]
 
 
+def test_a_misspelt_section_makes_no_names_unknown(tmp_path: Path) -> None:
+    """Groups under a misspelt `groups` are not called unknown as well."""
+    found = only(tmp_path, "grups: {g: {}}\ntenants: {a: {group: g}}\n")
+
+    assert "did you mean `groups`?" == found.help
+
+
 def test_a_misspelt_field_is_not_missing_too(tmp_path: Path) -> None:
     """A field that is there under a wrong name is told as that alone."""
     found = only(
@@ -246,3 +253,22 @@ def test_a_misspelt_field_is_not_missing_too(tmp_path: Path) -> None:
     )
 
     assert "did you mean `group`?" == found.help
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        "every: 100ms",
+        "after: 366d",
+        "every: 1s, retry: {attempts: 1, backoff: 1s, max_backoff: 1s}",
+        "every: 1s, retry: {attempts: 100}",
+        "every: 1s, args: " + "{a: " * 31 + "{}" + "}" * 31,
+        "every: 1s, args: {a: " + "x" * (60 * 1024 - 6) + "}",
+    ],
+)
+def test_what_just_fits_is_taken(tmp_path: Path, job: str) -> None:
+    """Every limit is itself allowed."""
+    file = tmp_path / "rota.yaml"
+    file.write_text(f"{HEAD}tenants: {{a: {{group: gold, jobs: {{j: {{handler: h, {job}}}}}}}}}\n")
+
+    assert ["a/j"] == [it.ref for it in config.load(file).jobs]

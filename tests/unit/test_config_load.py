@@ -2,13 +2,13 @@
 
 import os
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from rota.scheduler import config
 from rota.scheduler.config import InvalidConfig, Problem, diagnostic, document
-from rota.scheduler.config import load as loading
 
 BASE = "groups: {g: {}}\ntemplates: {t: {j: {handler: h, every: 1h}, k: {handler: h, after: 1h}}}\n"
 
@@ -130,6 +130,16 @@ def test_what_is_no_file_is_a_problem(tmp_path: Path) -> None:
     assert [str(path) for path in paths] == [problem.file for problem in found]
 
 
+def test_names_that_are_not_utf8_can_be_shown(tmp_path: Path) -> None:
+    """Files whose names no terminal can print are read all the same, each of them."""
+    for name in (b"\xff.yaml", b"\xfe.yaml"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("[")
+
+    found = problems(tmp_path)
+
+    assert ["?.yaml", "?.yaml"] == [Path(problem.file).name for problem in found]
+
+
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
     """A file over the stated size is refused by its size."""
     file = tmp_path / "large.yaml"
@@ -145,7 +155,8 @@ def test_templates_cannot_multiply_without_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many tenants that share a large template come to an end at a stated number of jobs."""
-    monkeypatch.setattr(loading, "MAX_JOBS", 10)
+    module = import_module("rota.scheduler.config.load")  # the package calls its function so
+    monkeypatch.setattr(module, "MAX_JOBS", 10)
     write_tenants(tmp_path, [1, 2, 3])
 
     (found,) = problems(tmp_path)

@@ -104,7 +104,7 @@ def test_retry_merges_field_by_field(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("own", "schedule", "args", "timeout_ms"),
     [
-        ('{cron: "0 4 * * *"}', Schedule(kind="cron", cron="0 4 * * *"), {"a": 1, "b": 2}, 3_600_000),
+        ('{cron: "@daily"}', Schedule(kind="cron", cron="@daily"), {"a": 1, "b": 2}, 3_600_000),
         ("{args: {c: 3}}", Schedule(kind="cron", cron="0 3 * * *"), {"c": 3}, 3_600_000),
         ("{timeout: 1s}", Schedule(kind="cron", cron="0 3 * * *"), {"a": 1, "b": 2}, 1_000),
         ("{every: 1m}", Schedule(kind="every", period_ms=60_000), {"a": 1, "b": 2}, 3_600_000),
@@ -124,6 +124,19 @@ def test_a_tenant_changes_the_fields_it_names(
     assert ("t.h", schedule, args, timeout_ms) == (
         job.handler, job.schedule, job.args, job.timeout_ms,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["cron: '@daily'", "every: 2h", "after: 2h"])
+@pytest.mark.parametrize("own", ["cron: '@hourly'", "every: 3h", "after: 3h"])
+def test_any_kind_of_schedule_replaces_any_other(tmp_path: Path, kind: str, own: str) -> None:
+    """A tenant's kind of schedule wins over its template's, whichever two they are."""
+    loaded = load(
+        tmp_path,
+        f"groups: {{g: }}\ntemplates: {{t: {{j: {{handler: h, {kind}}}}}}}\n"
+        f"tenants: {{a: {{group: g, use: [t], jobs: {{j: {{{own}}}}}}}}}\n",
+    )
+
+    assert own.partition(":")[0] == loaded.jobs[0].schedule.kind
 
 
 def test_null_leaves_a_templates_job_out(tmp_path: Path) -> None:
@@ -149,7 +162,8 @@ templates:
     fixed: {handler: h, every: 1s, timezone: Asia/Kolkata}
     free: {handler: h, every: 1s}
 tenants:
-  a: {group: g, timezone: Europe/Oslo, use: [t], jobs: {own: {handler: h, every: 1s, timezone: UTC}}}
+  a: {group: g, timezone: Europe/Oslo, use: [t], jobs: {own: {handler: h, every: 1s, timezone: UTC}}
+  }
   b: {group: g, use: [t], jobs: {fixed: {timezone: America/Lima}}}
 """,
     )

@@ -50,7 +50,7 @@ def test_the_schema_helps_while_typing() -> None:
 
 
 def test_the_schema_wants_templates_complete_and_tenants_jobs_of_one_kind() -> None:
-    """A template's job needs a handler and a schedule; a tenant's may lean on a template or be null."""
+    """A template's job needs a handler and a schedule; a tenant's may lean on one, or be null."""
     template = definitions()["TemplateJob"]
     tenant = definitions()["TenantSpec"]
 

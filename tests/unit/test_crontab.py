@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from rota.scheduler import schedule
 from rota.scheduler.cron import Cron
-from tests.support.moment import DAY, ms, text
+from tests.support.moment import DAY, MINUTE, ms, text
 
-FIELD = st.text(alphabet="0123456789*,-/#L W?MONJAFRI@²", max_size=12)
+VALID = ["*", "*/5", "1", "31", "0-3"] * 4 + ["L", "LW", "5L", "MON#2", "FEB", "2/3"]
+ANYTHING = st.text(alphabet="0123456789*,-/#L W?MONJAFRI@²", max_size=12)
+FIELDS = st.lists(st.sampled_from(VALID), min_size=5, max_size=5)
 
 
 def fires(expression: str, start: str, count: int, zone: str = "UTC") -> list[str]:
@@ -187,8 +189,18 @@ def test_impossible_dates(expression: str) -> None:
     assert 0.1 > spent
 
 
+@pytest.mark.parametrize("expression", ["*/15 * * * *", "0,15 0,1 * * *"])
+def test_the_first_moment(expression: str) -> None:
+    """At zero, where our counting of time starts, strictly after means that as well."""
+    cron = Cron(expression, "UTC")
+
+    assert 15 * MINUTE == cron.next_after(0)
+    assert 0 == cron.next_after(-1)
+    assert 0 == cron.last_until(0)
+
+
 @settings(deadline=None)
-@given(st.lists(FIELD, min_size=1, max_size=7).map(" ".join))
+@given(st.one_of(FIELDS, st.lists(ANYTHING, min_size=4, max_size=6)).map(" ".join))
 def test_any_text(expression: str) -> None:
     """Whatever is written as an expression is either accepted, and fires, or a `ValueError`."""
     try:

@@ -74,7 +74,10 @@ def encode(message: Any) -> bytes:
 
 def decode_request(body: bytes) -> JobRequest:
     """Return the request in `body`; raises `ValueError` if malformed or of another version."""
-    request = _request.decode(body)
+    try:
+        request = _request.decode(body)
+    except RecursionError:
+        raise ValueError("request is nested too deeply") from None
     if request.v != VERSION:
         raise ValueError(f"request of version {request.v}; this worker knows version {VERSION}")
     return request

@@ -1,7 +1,7 @@
 """The child process: loads the app, then runs one handler after another for its worker.
 
-It ends when its standard input does: then its worker wants it to, or is gone. Signals from
-elsewhere (Ctrl-C, a process manager that tells everybody) are left to the worker to act upon.
+It ends when its standard input does: then its worker wants it to, or is gone. Ctrl-C is left to
+the worker to act upon.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ class Child:
 
     def listen(self) -> None:
         """Begin to read; from now on the end of the input ends this process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-        os.register_at_fork(after_in_child=self._disown)
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        # A process that the handler forks must not hold our pipe open when we are gone.
+        os.register_at_fork(after_in_child=self._sink.close)
         threading.Thread(target=self._read, name="rota-child-reader", daemon=True).start()
 
     def say(self, reply: frame.Reply) -> None:
@@ -84,19 +84,13 @@ class Child:
         if self._ctx is not None:
             self._ctx.request_cancel()
         main = threading.main_thread()
-        signal.pthread_kill(main.ident or 0, signal.SIGTERM)  # interrupts a sleep, too
+        signal.pthread_kill(main.ident or 0, signal.SIGINT)  # interrupts a sleep, too
         main.join(_GRACE)
         os._exit(1)
 
-    def _on_signal(self, _number: int, _at: FrameType | None) -> None:
+    def _on_interrupt(self, _number: int, _at: FrameType | None) -> None:
         if self._ending:
             raise Ended
-
-    def _disown(self) -> None:
-        """In a process that the handler forked: don't hold our pipe open, obey signals again."""
-        self._sink.close()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def main(app: str) -> None:

@@ -62,6 +62,7 @@ class Declarations:
         place = Declaration(document=document, path=(section,), data=data)
         if section not in SECTIONS:
             advice = field.did_you_mean(section, SECTIONS)
+            self.complete = self.complete and not advice
             known = f"a file holds {', '.join(SECTIONS)}"
             self.problems.append(
                 place.problem(f"unknown section {quoted(section)}", advice=advice or known)

@@ -43,7 +43,6 @@ class Inspection:
 
     def __init__(self, place: Declaration, ground: Ground, *, complete: bool = True) -> None:
         self.problems: list[Problem] = []
-        self._place = place
         self._document = place.document
         self._key, self._value = place.nodes()
         self._ground = ground

@@ -58,12 +58,12 @@ class _Loading:
 
     def read(self, path: Path) -> list[str]:
         """Take in the declarations of all files below `path` and return the files' names."""
-        files = self._below(path) if path.is_dir() else [path]
-        shown = {str(file).encode(errors="replace").decode(): file for file in files}
-        for name in sorted(shown):
-            self._all.add(document.read(shown[name], name))
+        files = self._below(path) if _is_directory(path) else [path]
+        shown = sorted((_shown(file), file) for file in files)
+        for name, file in shown:
+            self._all.add(document.read(file, name))
         self.problems += self._all.problems
-        return sorted(shown)
+        return [name for name, _ in shown]
 
     def ground(self) -> Ground:
         """Resolve what tenants stand on: groups, defaults and templates."""
@@ -125,7 +125,7 @@ class _Loading:
             inspect(inspection)
         self.problems += inspection.problems
         if not self.problems:  # refused all the same: the fast way and the slow one differ
-            self.problems.append(place.problem(refusal))
+            self.problems.append(place.problem(f"refused: {refusal}"))
 
     def _below(self, directory: Path) -> list[Path]:
         files: list[Path] = []
@@ -136,13 +136,25 @@ class _Loading:
                 for name in names
                 if name.endswith(_SUFFIXES) and not name.startswith(".")
             ]
-        if not files:
+        if not files and not self.problems:
             message = "the directory holds no YAML files"
             advice = "a configuration is one file, or a directory of *.yaml and *.yml files"
-            self.problems.append(Problem(file=str(directory), message=message, help=advice))
+            self.problems.append(Problem(file=_shown(directory), message=message, help=advice))
         return files
 
     def _unreadable(self, error: OSError) -> None:
         self._all.complete = False
         message = f"the directory can't be read: {error.strerror}"
-        self.problems.append(Problem(file=str(error.filename), message=message))
+        self.problems.append(Problem(file=_shown(error.filename), message=message))
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # reading it will tell what is wrong
+        return False
+
+
+def _shown(path: Path | str) -> str:
+    """Return a path as text that every terminal and JSON take, also where it is not UTF-8."""
+    return str(path).encode(errors="replace").decode()
