@@ -174,7 +174,7 @@ async def test_idle_crash() -> None:
     async with pool() as children:
         first = await run(children, "pid")
         os.kill(first, signal.SIGKILL)
-        await until(lambda: gone(first))
+        await until(lambda: not children._idle[0].alive)
         second = await run(children, "pid")
 
     assert first != second

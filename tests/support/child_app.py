@@ -117,7 +117,7 @@ def wait(ctx: Context, told: str, cleaned: str) -> None:
     """Tell its process and wait for ever; tell again when it is asked to end."""
     try:
         _tell(told, os.getpid())
-        time.sleep(3600)
+        time.sleep(60)
     finally:
         _tell(cleaned, int(ctx.cancelled))
 
@@ -127,7 +127,7 @@ async def wait_async(ctx: Context, told: str, cleaned: str) -> None:
     """Do as `wait` does, on an event loop."""
     try:
         _tell(told, os.getpid())
-        await asyncio.sleep(3600)
+        await asyncio.sleep(60)
     finally:
         _tell(cleaned, int(ctx.cancelled))
 
@@ -138,7 +138,7 @@ def resist(ctx: Context, told: str) -> None:
     _tell(told, os.getpid())
     while True:
         try:
-            time.sleep(3600)
+            time.sleep(60)
         except BaseException:  # noqa: BLE001 - bad manners are what it is for
             ctx.log.info("resisted")
 
@@ -146,15 +146,15 @@ def resist(ctx: Context, told: str) -> None:
 @jobs.handler("delegate", isolation="process")
 def delegate(ctx: Context, told: str) -> None:
     """Start a program, tell its process, and wait for ever."""
-    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     _tell(told, program.pid)
-    time.sleep(3600)
+    time.sleep(60)
 
 
 @jobs.handler("fork", isolation="process")
 def fork(ctx: Context) -> int:
     """Fork a process, terminate it and return its exit code."""
-    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     process.start()
     process.terminate()
     process.join()

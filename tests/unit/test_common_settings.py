@@ -10,6 +10,7 @@ from rota.common import errors, scripts, settings
 from rota.common.errors import RotaError, StoreError, UsageError
 from rota.common.settings import Settings
 from rota.common.state import Operation
+from rota.common.store import LEASE_MS
 
 
 def test_defaults() -> None:
@@ -39,6 +40,19 @@ def test_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_REDIS_URL", "redis://elsewhere")
 
     assert "redis://elsewhere" == settings.read().redis_url
+
+
+def test_lease() -> None:
+    """The lease is a duration; the usual one is what the store itself gives."""
+    assert LEASE_MS == settings.read({}).lease_ms
+    assert 90_000 == settings.read({"ROTA_LEASE": "1m30s"}).lease_ms
+
+
+@pytest.mark.parametrize(("text", "reason"), [("15", "no duration"), ("1999ms", "too short")])
+def test_wrong_lease(text: str, reason: str) -> None:
+    """A lease that is no duration, or too short to be renewed, is a mistake that says what is."""
+    with pytest.raises(UsageError, match=f"lease: .*{text}.* {reason}; write"):
+        settings.read({"ROTA_LEASE": text})
 
 
 @pytest.mark.parametrize("variable", ["ROTA_LOG_LEVEL", "ROTA_LOG_FORMAT"])

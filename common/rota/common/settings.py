@@ -5,9 +5,11 @@ from typing import Literal
 
 import msgspec
 
+from rota.common import duration
 from rota.common.errors import UsageError
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
+_SHORTEST_LEASE_MS = 2_000  # a worker gives a run up a second before its lease ends
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +20,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["auto", "json", "text"] = (
         "auto"  # ROTA_LOG_FORMAT; auto: text on a terminal
     )
+    lease: str = "15s"  # ROTA_LEASE: a worker that is silent for so long has lost its runs
+
+    def __post_init__(self) -> None:
+        """Refuse a lease that is no duration, or too short to be renewed in time."""
+        try:
+            lease_ms = self.lease_ms
+        except ValueError as error:
+            raise ValueError(f"lease: {error}") from None
+        if lease_ms < _SHORTEST_LEASE_MS:
+            raise ValueError(f"lease: {self.lease} is too short; write 2s or more")
+
+    @property
+    def lease_ms(self) -> int:
+        """Return the lease in milliseconds."""
+        return duration.parse(self.lease)
 
 
 def read(environ: dict[str, str] | None = None) -> Settings:

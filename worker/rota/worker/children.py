@@ -142,7 +142,8 @@ class _Child:
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        # Its pipe ends before its exit code is known.
+        return self._process.returncode is None and not self._source.at_eof()
 
     async def ask(self, packed: bytes) -> frame.Reply:
         self._sink.write(packed)

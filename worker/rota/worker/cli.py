@@ -63,7 +63,13 @@ def run(
             raise UsageError(f"--grace: {error}") from None
         given = settings.read()
         logger = log.configure(given)
-        options = WorkerOptions(app=module, groups=chosen, concurrency=concurrency, grace=grace_s)
+        options = WorkerOptions(
+            app=module,
+            groups=chosen,
+            concurrency=concurrency,
+            grace=grace_s,
+            lease_ms=given.lease_ms,
+        )
         daemon = WorkerDaemon(given.redis_url, load_app(module), options, log=logger)
         code = command.run_daemon(daemon, logger)
         # A thread that ignores its cancellation would keep the interpreter alive for ever.

@@ -15,7 +15,7 @@ from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import StoreError
 from rota.common.link import Link
-from rota.common.store import Store
+from rota.common.store import LEASE_MS, Store
 from rota.common.worker_info import WorkerInfo
 from rota.worker.courier import Courier
 from rota.worker.held import HeldRun, HeldRuns
@@ -31,6 +31,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     groups: list[str]  # the groups to serve; empty for all
     concurrency: int = 16  # the most runs at a time
     grace: float = 25.0  # seconds that running work may take after SIGTERM
+    lease_ms: int = LEASE_MS  # how long a claim or a renewal of a run holds
 
 
 class WorkerDaemon:
@@ -79,9 +80,15 @@ class WorkerDaemon:
             begin=self._begin,
             register=self._registrar.register,
             log=self._log,
+            lease_ms=options.lease_ms,
         )
         self._renewer = Renewer(
-            url=url, held=self._held, clock=clock, lose=self._runner.lose, log=self._log
+            url=url,
+            held=self._held,
+            clock=clock,
+            lose=self._runner.lose,
+            log=self._log,
+            lease_ms=options.lease_ms,
         )
         self._clock = clock
 

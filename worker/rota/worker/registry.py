@@ -89,7 +89,7 @@ def load_app(target: str) -> Jobs:
     The working directory comes first. Without an attribute the module must hold one `Jobs`.
     Raises `UsageError` that tells a module that isn't there from one that fails.
     """
-    if not _TARGET.fullmatch(target):
+    if not _TARGET.fullmatch(target) or target.endswith(".py"):
         hint = f", such as {Path(target).stem}" if target.endswith(".py") else ""
         raise UsageError(f"app {target!r}: expected MODULE or MODULE:NAME{hint}")
     module_name, _, attribute = target.partition(":")
