@@ -29,9 +29,11 @@ def app_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def pool(app: str = "child_app", limit: int = 2) -> AsyncIterator[Children]:
+async def pool(
+    app: str = "child_app", limit: int = 2, grace: float = 0.5
+) -> AsyncIterator[Children]:
     """Return children that are stopped at the end."""
-    children = Children(app, limit=limit, log=structlog.get_logger())
+    children = Children(app, limit=limit, log=structlog.get_logger(), grace=grace)
     await children.start()
     try:
         yield children
@@ -205,28 +207,28 @@ async def test_big_result() -> None:
 
 @pytest.mark.parametrize("handler", ["wait", "wait-async"])
 async def test_cancel(handler: str, tmp_path: Path) -> None:
-    """A cancelled run may clean up; within a second it is dead, and the next run has a child."""
-    async with pool(limit=1) as children:
+    """A cancelled run cleans up and is dead when it has ended; the next run has a new child."""
+    async with pool(limit=1, grace=PATIENCE) as children:
         started, cleaned = tmp_path / "started", tmp_path / "cleaned"
         task = asyncio.create_task(run(children, handler, told=str(started), cleaned=str(cleaned)))
         pid = await told(started)
         seconds = await cancel(task)
 
         assert gone(pid)
-        assert seconds < 1
+        assert seconds < PATIENCE  # it was not killed
         assert 1 == int(cleaned.read_text())
         assert pid != await run(children, "pid")
 
 
 async def test_cancel_stubborn(tmp_path: Path) -> None:
-    """A handler that ignores its cancellation is killed within a second, too."""
+    """A handler that ignores its cancellation is killed within about a second."""
     async with pool() as children:
         task = asyncio.create_task(run(children, "resist", told=str(tmp_path / "started")))
         pid = await told(tmp_path / "started")
         seconds = await cancel(task)
 
         assert gone(pid)
-        assert 0.4 < seconds < 1
+        assert 0.4 < seconds < 1.5
 
 
 async def test_cancel_grandchild(tmp_path: Path) -> None:

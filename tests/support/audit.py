@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,13 +127,13 @@ class Audit:
     def between_starts(self, job: str) -> list[float]:
         """Return the seconds from each start of TENANT/JOB to the next one."""
         starts = [attempt.start for attempt in self.of(job)]
-        return [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+        return [later - earlier for earlier, later in pairwise(starts)]
 
     def longest_silence(self, event: str, start: float, end: float) -> float:
         """Return the longest time between `start` and `end` without a line of `event`, seconds."""
-        at = [line["at"] for line in self.lines if line["event"] == event]
+        at: list[float] = [line["at"] for line in self.lines if line["event"] == event]
         moments = [start, *sorted(moment for moment in at if start < moment < end), end]
-        return max(b - a for a, b in zip(moments, moments[1:], strict=False))
+        return max(b - a for a, b in pairwise(moments))
 
 
 def _attempts(lines: list[dict[str, Any]], deaths: Mapping[int, float]) -> list[Attempt]:

@@ -9,7 +9,8 @@ class Proxy:
     """Forwards every connection to the store at `upstream`; used as `async with`.
 
     `lose_reply` lets the next request through and cuts the connection in place of its reply;
-    `swallow` lets requests through and keeps all replies back, as a half-open connection does.
+    `swallow` lets requests through and keeps all replies back, as a half-open connection does;
+    `cut` ends all connections and refuses new ones until `mend`.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -17,14 +18,14 @@ class Proxy:
         self._losing = False
         self._swallowing = False
         self._server: asyncio.Server | None = None
+        self._port = 0  # chosen by the system at first, the same after a cut
         self._pumps: set[asyncio.Task[None]] = set()
         self.replies_lost = 0
 
     @property
     def url(self) -> str:
         """Return the address to use in place of the store's."""
-        assert self._server is not None
-        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
+        return f"redis://127.0.0.1:{self._port}/0"
 
     def lose_reply(self) -> None:
         """Lose the next reply, and with it the connection."""
@@ -34,8 +35,22 @@ class Proxy:
         """Keep all replies back from now on, or let them through again."""
         self._swallowing = on
 
+    async def cut(self) -> None:
+        """End every connection and refuse new ones."""
+        assert self._server is not None
+        self._server.close()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        self._pumps.clear()
+
+    async def mend(self) -> None:
+        """Accept connections again, at the same address."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
     async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        await self.mend()
         return self
 
     async def __aexit__(
@@ -44,11 +59,7 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await self.cut()
 
     async def _serve(self, near: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         far, store = await asyncio.open_connection(self._upstream.hostname, self._upstream.port)

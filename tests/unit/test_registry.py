@@ -188,6 +188,7 @@ def test_load_absent(app: Callable[[str, str], None]) -> None:
     app("pkg/__init__.py", "")
     app("broken.py", "\nimport absent_library\n")
     app("failing.py", "def start():\n    raise RuntimeError('no licence')\n\nstart()\n")
+    app("refused.py", f"{APP}jobs.handler('b')(lambda: None)\n")
     app("leaving.py", "import sys\nsys.exit('bye')\n")
     app("syntax.py", "def (:\n")
 
@@ -200,6 +201,7 @@ def test_load_absent(app: Callable[[str, str], None]) -> None:
     failing = usage_error("failing")
     assert "RuntimeError: no licence" in failing
     assert "failing.py:2" in failing
+    assert usage_error("refused").startswith("app 'refused': handler 'b' at ")
     assert "SystemExit: bye" in usage_error("leaving")
     assert "SyntaxError" in usage_error("syntax")
 

@@ -3,7 +3,7 @@
 import re
 
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
-PATTERN = r"^([0-9]{1,12}(ms|s|m|h|d))+$"
+PATTERN = r"^([0-9]{1,64}(ms|s|m|h|d))+$"
 _WHOLE = re.compile(PATTERN)
 _PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 _LONGEST_MS = 366 * UNITS_MS["d"]

@@ -22,7 +22,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     What differs between runs (job_id, due time, attempt, fence) travels beside it in the claim.
     """
 
-    v: int = VERSION  # version of this message; a worker refuses one that it does not know
+    v: int = 1  # version, absent means 1; a worker refuses one that it does not know
     tenant: str
     job: str  # the job's name within the tenant
     handler: str  # the name that a worker registered
@@ -45,7 +45,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `retrying` tells that this attempt failed and another follows; the other outcomes end the run.
     """
 
-    v: int = VERSION  # version of this message
+    v: int = 1  # version, absent means 1
     job_id: str  # the run
     tenant: str
     job: str

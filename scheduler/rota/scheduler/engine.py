@@ -7,11 +7,13 @@ instance counts as running until the run's completion has arrived. So APSchedule
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.base import BaseExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -73,7 +75,8 @@ class Engine:
         self._executor.finished(ref)
         if job.schedule.kind == "after":
             due = utc(ended_ms + job.schedule.period_ms)
-            self._scheduler.modify_job(ref, next_run_time=due)
+            with suppress(JobLookupError):  # stopped: runs still end, and nothing is due any more
+                self._scheduler.modify_job(ref, next_run_time=due)
 
     def next_ms(self, ref: str) -> int | None:
         """Return when TENANT/JOB is due next; None if that waits for its run to end."""

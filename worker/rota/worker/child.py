@@ -100,21 +100,23 @@ def main(app: str) -> None:
     child = Child(*_take_pipes())
     try:
         child.listen()
-        try:
-            logger = log.configure(settings.read())
-            jobs = registry.load_app(app)
-        except UsageError as error:
-            trace = failure_of(error).traceback
-            child.say(
-                frame.Failed(
-                    failure=Failure(kind="ChildFailed", message=str(error), traceback=trace)
-                )
-            )
-            return
-        child.say(frame.Ready())
-        child.serve(jobs, logger)
+        _serve(child, app)
     except (Ended, BrokenPipeError):
         return
+
+
+def _serve(child: Child, app: str) -> None:
+    try:
+        logger = log.configure(settings.read())
+        jobs = registry.load_app(app)
+    except UsageError as error:
+        failure = Failure(
+            kind="ChildFailed", message=str(error), traceback=failure_of(error).traceback
+        )
+        child.say(frame.Failed(failure=failure))
+        return
+    child.say(frame.Ready())
+    child.serve(jobs, logger)
 
 
 def _take_pipes() -> tuple[int, BinaryIO]:

@@ -154,6 +154,8 @@ def _import(name: str, here: str) -> ModuleType:
 
 
 def _failed(name: str, error: BaseException) -> UsageError:
+    if isinstance(error, HandlerError):
+        return UsageError(f"app {name!r}: {error}")  # it says where itself
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
     at = own[-1] if len(own) > 1 else None

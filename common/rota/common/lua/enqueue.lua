@@ -18,7 +18,7 @@ for i = 1, #ARGV, 8 do
   local word, detail = 'queued', id
   if s[1] == id then
     word = 'duplicate'
-  elseif s[1] then
+  elseif s[1] and call('EXISTS', P .. ':j:' .. s[1]) == 1 then
     word, detail = 'busy', s[1]
   elseif s[3] == id or (due > 0 and s[2] and due <= tonumber(s[2])) then
     word = 'past'

@@ -1,0 +1,243 @@
+"""What is due reaches the store in as few round trips as can be, exactly once, whatever happens."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from rota.common import keys, message
+from rota.common.embedded import EmbeddedStore
+from rota.common.job import Job
+from rota.common.link import Call, Link
+from rota.common.store import Store
+from rota.scheduler.awaited import Awaited
+from rota.scheduler.dispatcher import Dispatcher
+from tests.support import builders, probe
+from tests.support.builders import DUE_MS, GROUP, Clock
+from tests.support.definitions import job
+from tests.support.logbook import Logbook
+from tests.support.proxy import Proxy
+
+REF = "acme/import"
+WORDS_OF_A_RUN = 8  # values that `enqueue.lua` takes for each run
+
+
+class Counting(Link):
+    """A link that keeps, for each round trip, how many runs went to which group."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.trips: list[dict[str, int]] = []
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Take note and go on."""
+        self.trips.append({call.root: len(call.args) // WORDS_OF_A_RUN for call in calls})
+        return await super().batch(calls)
+
+
+class Rig:
+    """A dispatcher and all it works on."""
+
+    def __init__(self, url: str) -> None:
+        self.link = Counting(url)
+        self.awaited = Awaited()
+        self.finished: list[tuple[str, int]] = []
+        self.book = Logbook()
+        self.dispatcher = Dispatcher(
+            store=Store(self.link),
+            awaited=self.awaited,
+            finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
+            clock=Clock(),
+            log=self.book.log,
+        )
+
+    async def close(self) -> None:
+        """Stop it and its connections."""
+        await self.dispatcher.stop()
+        await self.link.close()
+
+
+@pytest.fixture
+def rig(url: str, runner: asyncio.Runner) -> Iterator[Rig]:
+    """Return a dispatcher that is not started, on an empty store."""
+    rig = Rig(url)
+    yield rig
+    runner.run(rig.close())
+
+
+def members(count: int, group: str = GROUP) -> list[Job]:
+    """Return jobs of different tenants of one group."""
+    return [job(f"{group}-{n}/import", every="1h", group=group) for n in range(count)]
+
+
+async def queued(store: Store, group: str = GROUP) -> int:
+    """Return how many runs wait in the queues of a group."""
+    names = await store.link.command("KEYS", keys.queue(group, "*"))
+    return sum([await store.link.command("LLEN", name) for name in names])
+
+
+async def test_one_round_trip(rig: Rig, store: Store) -> None:
+    """What is fired in one turn of the loop goes to all groups in one round trip."""
+    await rig.dispatcher.start()
+    fired = [*members(3), *members(2, "silver"), *members(1, "free")]
+    for each in fired:
+        rig.dispatcher.fire(each, DUE_MS)
+    await probe.until(lambda: len(rig.awaited) == len(fired))
+
+    assert [{keys.root(GROUP): 3, keys.root("silver"): 2, keys.root("free"): 1}] == rig.link.trips
+    assert 3 == await queued(store)
+    assert 2 == await queued(store, "silver")
+
+
+async def test_batches(rig: Rig, store: Store) -> None:
+    """No script takes more than 500 runs; what is more follows at once, and all groups go along."""
+    await rig.dispatcher.start()
+    for each in [*members(1_101), *members(501, "silver")]:
+        rig.dispatcher.fire(each, DUE_MS)
+    await probe.until(lambda: len(rig.awaited) == 1_602)
+    gold, silver = keys.root(GROUP), keys.root("silver")
+
+    assert [{gold: 500, silver: 500}, {gold: 500, silver: 1}, {gold: 101}] == rig.link.trips
+    assert 1_101 == await queued(store)
+    assert 501 == await queued(store, "silver")
+
+
+async def test_what_is_sent(rig: Rig, store: Store) -> None:
+    """A run is enqueued with its job's handler, arguments, attempts and due time."""
+    args = {"source": "ftp", "days": [1, 2]}
+    each = job(every="1h", handler="orders.import", args=args, timeout_ms=5_000)
+    await rig.dispatcher.start()
+    rig.dispatcher.fire(each, DUE_MS)
+    await probe.until(lambda: rig.awaited.job_id(REF))
+    await builders.register(store)
+    run = (await builders.claim(store)).runs[0]
+
+    assert "acme/import:20270115T080000Z" == run.job_id
+    assert DUE_MS == run.due_ms
+    assert message.request_for(each) == message.decode_request(run.body)
+
+
+async def test_fired_meanwhile(rig: Rig) -> None:
+    """What is fired while a round trip is under way goes with the next one."""
+    first, second = members(2)
+    rig.dispatcher.fire(first, DUE_MS)
+    turn = asyncio.create_task(rig.dispatcher.turn())
+    await probe.until(lambda: rig.link.trips)
+    rig.dispatcher.fire(second, DUE_MS)
+    delay = await turn
+
+    assert 0 == delay
+    assert rig.awaited.job_id(first.ref)
+    assert rig.awaited.job_id(second.ref) is None
+
+    await rig.dispatcher.turn()
+
+    assert rig.awaited.job_id(second.ref)
+    assert [{keys.root(GROUP): 1}, {keys.root(GROUP): 1}] == rig.link.trips
+
+
+async def test_nothing_due(rig: Rig) -> None:
+    """Where nothing is due no round trip is made."""
+
+    assert await rig.dispatcher.turn() is None
+    assert [] == rig.link.trips
+
+
+async def test_lost_reply(url: str, store: Store) -> None:
+    """A round trip whose reply is lost is made again, and the run is there once."""
+    async with Proxy(url) as proxy:
+        rig = Rig(proxy.url)
+        await rig.link.command("PING")
+        await rig.dispatcher.start()
+        proxy.lose_reply()
+        rig.dispatcher.fire(job(every="1h"), DUE_MS)
+        await probe.until(lambda: rig.awaited.job_id(REF))
+        await rig.close()
+
+    assert 1 == proxy.replies_lost
+    assert 1 == await queued(store)
+    assert ["store_lost"] == rig.book.complaints()
+    assert 1 == len(rig.book.events("store_found"))
+
+
+async def test_store_away() -> None:
+    """What is due while the store is away is kept, and sent once when it is back."""
+    with EmbeddedStore() as server:
+        rig = Rig(server.url)
+        await rig.dispatcher.start()
+        server.stop()
+        for due_ms, each in enumerate(members(3), DUE_MS):
+            rig.dispatcher.fire(each, due_ms)
+        await probe.until(lambda: rig.book.events("store_lost"))
+        server.start()
+        await probe.until(lambda: len(rig.awaited) == 3)
+
+        assert 3 == await queued(Store(rig.link))
+
+        await rig.close()
+
+    assert [] == rig.finished
+
+
+async def test_duplicate(rig: Rig, store: Store) -> None:
+    """An occurrence that is in flight already is awaited as if it were enqueued now."""
+    run = builders.occurrence()
+    await builders.enqueue(store, run)
+    rig.dispatcher.fire(job(every="1h"), DUE_MS)
+    await rig.dispatcher.turn()
+
+    assert run.job_id == rig.awaited.job_id(REF)
+    assert 1 == await queued(store)
+    assert [] == rig.finished
+    assert [] == rig.book.complaints()
+
+
+async def test_busy(rig: Rig, store: Store) -> None:
+    """Where another run of the job is in flight, that one is awaited and the skip is told."""
+    run = builders.occurrence(due_ms=0)
+    await builders.enqueue(store, run)
+    rig.dispatcher.fire(job(every="1h"), DUE_MS)
+    await rig.dispatcher.turn()
+    told = rig.book.events("occurrence_skipped")
+
+    assert run.job_id == rig.awaited.job_id(REF)
+    assert 1 == await queued(store)
+    assert [("acme", "import", "2027-01-15T08:00:00Z", "overlap", run.job_id)] == [
+        (e["tenant"], e["job"], e["due"], e["reason"], e["running"]) for e in told
+    ]
+
+
+async def test_past(rig: Rig, store: Store) -> None:
+    """An occurrence that is over already frees its job for the next one, and is not run again."""
+    seeded = await builders.seed(store, builders.State.SUCCEEDED)
+    rig.dispatcher.fire(job(every="1h"), seeded.run.due_ms)
+    await rig.dispatcher.turn()
+
+    assert [(REF, DUE_MS)] == rig.finished
+    assert rig.awaited.job_id(REF) is None
+    assert 0 == await queued(store)
+
+
+async def test_stop_sends_what_is_left(rig: Rig, store: Store) -> None:
+    """What was fired before the stop is sent, all of it."""
+    await rig.dispatcher.start()
+    for each in members(501):
+        rig.dispatcher.fire(each, DUE_MS)
+    await rig.dispatcher.stop()
+
+    assert 501 == await queued(store)
+
+
+async def test_stop_while_the_store_is_away() -> None:
+    """A store that is away does not keep the dispatcher from stopping; what is lost is told."""
+    with EmbeddedStore() as server:
+        rig = Rig(server.url)
+        await rig.dispatcher.start()
+        server.stop()
+        rig.dispatcher.fire(job(every="1h"), DUE_MS)
+        await probe.until(lambda: rig.book.events("store_lost"))
+        async with asyncio.timeout(10):
+            await rig.close()
+
+    assert ["store_lost", "occurrences_not_sent"] == rig.book.complaints()

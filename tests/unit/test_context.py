@@ -1,0 +1,63 @@
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from rota.common.job import Retry
+from rota.common.message import JobRequest
+from rota.common.store import Claimed
+from rota.worker import Cancelled, Context
+
+REQUEST = JobRequest(tenant="acme", job="import", handler="a", retry=Retry(attempts=5))
+
+
+def context(
+    job_id: str = "acme/import:20261123T020000Z", due_ms: int = 1_795_399_200_000
+) -> Context:
+    """Return the context of the second attempt of a run."""
+    return Context(Claimed("gold", job_id, 7, 2, due_ms, b""), REQUEST, structlog.get_logger())
+
+
+def test_fields() -> None:
+    """A handler is told who it works for, which run and attempt this is, and when it was due."""
+    ctx = context()
+
+    assert ("acme", "import", "gold", "a") == (ctx.tenant, ctx.job, ctx.group, ctx.handler)
+    assert (2, 5, 7) == (ctx.attempt, ctx.attempts, ctx.fence)
+    assert datetime(2026, 11, 23, 2, tzinfo=UTC) == ctx.due
+
+
+@pytest.mark.parametrize(
+    ("job_id", "due"),
+    [
+        ("acme/import:manual-20261123T020000Z", datetime(2026, 11, 23, 2, tzinfo=UTC)),
+        ("acme/import:manual-20261123T020000.250Z", datetime(2026, 11, 23, 2, 0, 0, 250_000, UTC)),
+        ("acme/import:of-another-kind", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("acme/import:20261123", datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_triggered(job_id: str, due: datetime) -> None:
+    """A run that somebody triggered was due when it was triggered."""
+    assert due == context(job_id, 0).due
+
+
+def test_log() -> None:
+    """What a handler logs carries tenant, job, job_id and attempt."""
+    with capture_logs() as events:
+        context().log.info("fetched", rows=3)
+
+    expected = {"tenant": "acme", "job": "import", "attempt": 2, "rows": 3, "event": "fetched"}
+    assert expected.items() <= events[0].items()
+    assert "acme/import:20261123T020000Z" == events[0]["job_id"]
+
+
+def test_cancel() -> None:
+    """A handler that looks is told that its run is to end."""
+    ctx = context()
+    ctx.check_cancelled()
+    ctx.request_cancel()
+
+    assert ctx.cancelled
+    with pytest.raises(Cancelled):
+        ctx.check_cancelled()
