@@ -23,8 +23,8 @@ def main() -> None:
     python = Path(runpy.run_path(str(ROOT / ".ci" / "bootstrap.py"))["ensure"]())
     if sys.argv[1:]:
         sys.exit(subprocess.call([python, "-m", "pytest", *sys.argv[1:]], cwd=ROOT))
-    check("ruff: rules", python, "-m", "ruff", "check")
-    check("ruff: format", python, "-m", "ruff", "format", "--check")
+    check("ruff: rules", python, "-m", "ruff", "check", "--no-cache")
+    check("ruff: format", python, "-m", "ruff", "format", "--check", "--no-cache")
     check("mypy", python, "-m", "mypy")
     check("import-linter: layers", python.with_name("lint-imports"))
     check("pytest", python, "-m", "pytest")

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rota.common import keys, link
+from rota.common import keys
 from rota.common.errors import StoreUnavailable
-from rota.common.link import Link
+from rota.common.link import Link, server
 from rota.common.scripts import script
 from rota.common.state import Operation, State
 from rota.common.store import LEASE_MS, Store
@@ -140,7 +140,7 @@ async def test_half_open_connection(
     store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that takes requests and never answers is given up in time, with one effect."""
-    monkeypatch.setattr(link, "REPLY_TIMEOUT", 0.2)
+    monkeypatch.setattr(server, "REPLY_TIMEOUT", 0.2)
     async with weak_link(url) as (weak, proxy):
         await builders.enqueue(weak, builders.occurrence(job="first"))
         proxy.swallow()

@@ -56,7 +56,8 @@ def context(handler: str) -> Context:
 
 async def run(children: Children, handler: str, **args: Any) -> Any:
     """Return the decoded result of a handler, None if it is empty."""
-    result = await children.run(context(handler), msgspec.msgpack.encode(args))
+    async with asyncio.timeout(PATIENCE):
+        result = await children.run(context(handler), msgspec.msgpack.encode(args))
     return msgspec.msgpack.decode(result) if result else None
 
 

@@ -45,7 +45,9 @@ def write(ctx: Context, event: str, **fields: Any) -> None:
         "attempt": ctx.attempt,
         "fence": ctx.fence,
         "pid": os.getpid(),
+        "parent": os.getppid(),  # for a child process, its worker
         "at": _CLOCK.monotonic(),
+        "wall_ms": _CLOCK.now_ms(),
         **fields,
     }
     file = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND | os.O_CREAT)

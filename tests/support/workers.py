@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import structlog
-from structlog.testing import LogCapture
 from structlog.typing import FilteringBoundLogger
 
 from rota.common import keys, message
@@ -20,25 +18,12 @@ from rota.common.message import Completion, JobRequest
 from rota.common.store import Occurrence, Rescued, Store
 from rota.worker.daemon import WorkerDaemon, WorkerOptions
 from rota.worker.registry import Jobs
-from tests.support import waits
+from tests.support import probe
 from tests.support.builders import DUE_MS, GROUP, HANDLER
+from tests.support.logbook import Logbook
 from tests.support.proxy import Proxy
 
-PROMPTLY = 2.0  # seconds: far less than the longest block, so that it shows that somebody was woken
-
-
-def logbook() -> tuple[FilteringBoundLogger, LogCapture]:
-    """Return a log, and what was written to it."""
-    events = LogCapture()
-    log: FilteringBoundLogger = structlog.wrap_logger(
-        None, processors=[events], wrapper_class=structlog.make_filtering_bound_logger(10)
-    )
-    return log, events
-
-
-def logged(events: LogCapture, name: str) -> list[Any]:
-    """Return the entries of all events called `name`."""
-    return [entry for entry in events.entries if entry["event"] == name]
+PROMPTLY = 1.0  # seconds: far less than the longest block, so that it shows that somebody was woken
 
 
 @asynccontextmanager
@@ -50,7 +35,7 @@ async def working(
     `options` are those of `WorkerOptions`; it serves `GROUP` unless they say otherwise.
     """
     chosen: dict[str, Any] = {"app": "child_app", "groups": [GROUP], "grace": 5.0} | options
-    daemon = WorkerDaemon(url, jobs, WorkerOptions(**chosen), log=log or logbook()[0])
+    daemon = WorkerDaemon(url, jobs, WorkerOptions(**chosen), log=log or Logbook().log)
     await daemon.start()
     try:
         yield daemon
@@ -115,10 +100,7 @@ def runs_of(count: int, prefix: str = "job") -> list[Occurrence]:
 async def completions(store: Store, group: str = GROUP) -> list[Completion]:
     """Return all completions that were published in `group`, the first one first."""
     entries = await store.link.command("XRANGE", keys.done(group), "-", "+")
-    return [
-        message.decode_completion(dict(zip(row[::2], row[1::2], strict=True))[b"completion"])
-        for _, row in entries
-    ]
+    return [message.decode_completion(fields[b"completion"]) for _, fields in entries]
 
 
 async def told(
@@ -129,7 +111,7 @@ async def told(
     async def enough() -> bool:
         return count <= int(await store.link.command("XLEN", keys.done(group)))
 
-    await waits.eventually(enough, within)
+    await probe.found(enough, within)
     return await completions(store, group)
 
 
@@ -140,7 +122,7 @@ async def idle(store: Store, bells: int = 1) -> None:
         info = await store.link.command("INFO", "clients")
         return bells == int(info["blocked_clients"])
 
-    await waits.eventually(listening)
+    await probe.found(listening)
 
 
 async def lease_end(store: Store, run: Occurrence, group: str = GROUP) -> float:
@@ -154,7 +136,7 @@ async def leased(store: Store, run: Occurrence, group: str = GROUP) -> float:
     async def held() -> bool:
         return await lease_end(store, run, group) > 0
 
-    await waits.eventually(held)
+    await probe.found(held)
     return await lease_end(store, run, group)
 
 
@@ -194,9 +176,9 @@ class Trips:
         return Counter(trip.partition(":")[0] for trip in self.taken)
 
     def _counted(self, name: str, original: Any) -> Any:
-        async def counted(link: Link, *args: Any) -> Any:
+        async def counted(link: Link, *args: Any, **options: Any) -> Any:
             self.taken.append(f"{name}:{_content(name, args)}")
-            return await original(link, *args)
+            return await original(link, *args, **options)
 
         return counted
 

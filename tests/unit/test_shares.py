@@ -96,25 +96,25 @@ def test_nothing_to_split(free: int) -> None:
     assert {} == shares.split(free)
 
 
-@pytest.mark.parametrize("places", [1, 2, 10, 100])
+@pytest.mark.parametrize("places", [1, 2, 10, 50])
 @pytest.mark.parametrize("batch_ms", [1.0, 50.0])
 def test_long_and_short_jobs_get_equal_service(places: int, batch_ms: float) -> None:
     """Over time a group of long jobs and one of short jobs get the same service."""
     fleet = Fleet(places, {"long": 5_000.0, "short": 20.0}, batch_ms)
-    fleet.work(5 * MINUTE, "long", "short")  # what the jobs take is learned
+    fleet.work(2 * MINUTE, "long", "short")  # what the jobs take is learned
     before = fleet.service.copy()
-    fleet.work(65 * MINUTE, "long", "short")
+    fleet.work(8 * MINUTE, "long", "short")
     given = fleet.service - before
 
     assert given["short"] == pytest.approx(given["long"], rel=0.1)
 
 
 def test_idle_group_banks_no_credit() -> None:
-    """A group that was idle for an hour gets its share from now on, and no more."""
+    """A group that was idle for long gets its share from now on, and no more."""
     fleet = Fleet(10, {"busy": 100.0, "idle": 100.0})
-    fleet.work(60 * MINUTE, "busy")
+    fleet.work(5 * MINUTE, "busy")
     before = fleet.service.copy()
-    fleet.work(61 * MINUTE, "busy", "idle")
+    fleet.work(6 * MINUTE, "busy", "idle")
     given = fleet.service - before
 
     assert given["busy"] == pytest.approx(given["idle"], rel=0.1)
@@ -128,8 +128,13 @@ def test_no_credit_while_the_others_pause() -> None:
     shares.set_ready("busy", False)
     shares.set_ready("idle", True)
     shares.set_ready("busy", True)
+    given: Counter[str] = Counter()
+    for _ in range(20):
+        (group,) = shares.split(1)
+        given[group] += 1
+        shares.settle(group, shares.charge(group), 1_000.0)
 
-    assert {"busy": 5, "idle": 5} == dict(sorted(shares.split(10).items()))
+    assert given["busy"] == pytest.approx(given["idle"], abs=2)
 
 
 def test_busy_group_owes_nothing_for_an_empty_fleet() -> None:

@@ -64,10 +64,11 @@ class Loop(ABC):
         """End the loop after its turn; harmless before `start` and when repeated."""
         self._stopping = True
         self._wake.set()
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
             if self.interruptible:
                 self._task.cancel()
-            await asyncio.wait([self._task])
+            # Again if it was lost: until Python 3.12 `wait_for` swallows one that comes late.
+            await asyncio.wait([self._task], timeout=0.1 if self.interruptible else None)
 
     async def _run(self) -> None:
         while not self._stopping:

@@ -157,7 +157,7 @@ class Store:
         return taken, min(waits) / 1000 if waits else 60.0
 
     async def listen(self, group: str) -> bool:
-        """Block until there may be something to claim, at most 5 s; tell whether a token came."""
+        """Block until there may be something to claim, at most 2 s; tell whether a token came."""
         reply = await self.link.block("BLPOP", keys.wake(group), LONGEST_BLOCK)
         return reply is not None
 
@@ -166,13 +166,14 @@ class Store:
         await self.link.command("RPUSH", keys.wake(group), "1")
 
     async def completions(self, group: str, after: str) -> tuple[str, list[tuple[Completion, int]]]:
-        """Block for completions behind stream id `after`, at most 5 s.
+        """Block for completions behind stream id `after`, at most 2 s.
 
         Returns the id to go on from, and each completion with the store's time in ms.
         """
         block = int(LONGEST_BLOCK * 1000)
         reply = await self.link.block(
-            "XREAD", "COUNT", 1000, "BLOCK", block, "STREAMS", keys.done(group), after
+            *("XREAD", "COUNT", 1000, "BLOCK", block, "STREAMS", keys.done(group), after),
+            key=keys.done(group),
         )
         if not reply:
             return after, []

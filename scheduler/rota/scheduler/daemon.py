@@ -17,6 +17,7 @@ from rota.scheduler.config import Config
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.listener import Heard, Listener
+from rota.scheduler.publisher import Publisher
 from rota.scheduler.schedule import due_of, phase
 from rota.scheduler.sweeper import Sweeper
 from rota.scheduler.watcher import Watcher
@@ -35,6 +36,9 @@ class SchedulerDaemon:
         heard: Heard | None = None,
     ) -> None:
         self._config = config
+        self._jobs: dict[str, list[Job]] = {group: [] for group in config.groups}
+        for job in config.jobs:
+            self._jobs[job.group].append(job)
         self._log = log
         self._clock = clock or SystemClock()
         self._also_heard = heard
@@ -53,8 +57,10 @@ class SchedulerDaemon:
         self._sweepers = {
             group: Sweeper(group, store=self._store, log=log) for group in config.groups
         }
+        self._publisher = Publisher(jobs=self._jobs, catalog=self._catalog, log=log)
         self._loops: list[Loop] = [
             self._dispatcher,
+            self._publisher,
             *self._sweepers.values(),
             Auditor(
                 catalog=self._catalog,
@@ -72,27 +78,23 @@ class SchedulerDaemon:
         Raises `StoreUnavailable` if the store can't be reached.
         """
         await self._store.ping()
-        jobs: dict[str, list[Job]] = {group: [] for group in self._config.groups}
-        for job in self._config.jobs:
-            jobs[job.group].append(job)
-        for group, members in jobs.items():
-            await self._catalog.publish(group, members)
+        await self._publisher.publish()
+        for group, jobs in self._jobs.items():
             # Before the slots are read: a run that ends in between is then heard of.
             after = await self._store.last_completion(group)
-            slots = await self._catalog.slots(group, [job.ref for job in members])
-            for job, slot in zip(members, slots, strict=True):
+            slots = await self._catalog.slots(group, [job.ref for job in jobs])
+            for job, slot in zip(jobs, slots, strict=True):
                 self._take_up(job, slot)
             self._loops.append(
                 Listener(group, after=after, store=self._store, heard=self._heard, log=self._log)
             )
-        await self._catalog.withdraw(sorted(set(await self._catalog.groups()) - set(jobs)))
         for loop in self._loops:
             await loop.start()
         self.engine.start()
         self._log.info(
             "scheduler_started",
             store=self._link.address,
-            groups=len(jobs),
+            groups=len(self._jobs),
             tenants=len(self._config.tenants),
             jobs=len(self._config.jobs),
             in_flight=len(self._awaited),
@@ -127,14 +129,18 @@ class SchedulerDaemon:
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         if completion.outcome == "retrying":
             self._sweepers[group].wake()
-        elif self._awaited.remove(completion.ref, completion.job_id) or not self._awaited.job_id(
-            completion.ref
-        ):
-            # The other case: a run that somebody triggered has ended and ours is in flight.
-            # By our own clock, which the fixed delays are counted with; the store's may differ.
-            self.engine.finished(completion.ref, self._clock.now_ms())
+        elif self._awaited.remove(completion.ref, completion.job_id):
+            self._finished(completion.ref)
+        elif not self._awaited.job_id(completion.ref):
+            # Somebody triggered it, or it is ours and its enqueueing is not answered yet.
+            self._dispatcher.over(completion.job_id)
+            self._finished(completion.ref)
         if self._also_heard:
             self._also_heard(group, completion, at_ms)
+
+    def _finished(self, ref: str) -> None:
+        # By our own clock, which the fixed delays are counted with; the store's may differ.
+        self.engine.finished(ref, self._clock.now_ms())
 
 
 def first_due(job: Job, slot: Slot, now_ms: int) -> int | None:

@@ -86,6 +86,7 @@ class Dev:
         self._view = LiveView(board, self._banner(config), log=log) if live else None
         if not live:
             sys.stdout.write(self._banner(config) + "\n")
+            sys.stdout.flush()  # the first completion may be far away
         self._scheduler = SchedulerDaemon(store.url, config, log=log, heard=self._heard)
         self._workers: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []

@@ -37,6 +37,7 @@ class Dispatcher(Loop):
         self._clock = clock
         self._outbox: dict[str, list[tuple[Job, Occurrence]]] = {}
         self._bodies: dict[str, bytes] = {}
+        self._over: set[str] = set()  # job_ids heard to be over while a round trip is under way
 
     def fire(self, job: Job, due_ms: int) -> None:
         """Enqueue the occurrence of `job` that is due at `due_ms`, with the next round trip."""
@@ -64,8 +65,14 @@ class Dispatcher(Loop):
             running=self._awaited.job_id(job.ref),
         )
 
+    def over(self, job_id: str) -> None:
+        """Note the end of a run that nobody awaits; its enqueueing may not be answered yet."""
+        if self._outbox:
+            self._over.add(job_id)
+
     async def turn(self) -> float | None:
         """Enqueue the first batch of every group."""
+        self._over.clear()
         batches = {group: fired[:_BATCH] for group, fired in self._outbox.items()}
         if not batches:
             return None
@@ -97,7 +104,9 @@ class Dispatcher(Loop):
             # Another scheduler's, or ours before a restart, and it is over.
             self._finished(job.ref, self._clock.now_ms())
             return
-        self._awaited.add(job.group, job.ref, detail, self._clock.monotonic())
+        # A completion may overtake the answer, as it comes by another connection.
+        if detail not in self._over:
+            self._awaited.add(job.group, job.ref, detail, self._clock.monotonic())
         if word == "busy":
             self.skipped(job, run.due_ms)
         else:

@@ -30,7 +30,10 @@ def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     sys.stdout.write("\n")
 
 
+def printable(text: str) -> str:
+    """Return `text` as one line that does nothing to a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return "".join(c if c.isprintable() else "?" for c in str(value))
+    return "-" if value is None else printable(str(value))

@@ -100,7 +100,7 @@ async def wait_for(
     `after` is the stream id from before the run was enqueued. Says on standard error when no
     worker serves the job's handler, and goes on waiting.
     """
-    told = False
+    told = await _tell_unserved(job, catalog)
     while True:
         after, completions = await store.completions(job.group, after)
         ended = [c for c, _ in completions if c.job_id == run_id and c.outcome != "retrying"]

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common import clock
 from rota.common.message import Completion
 from rota.common.service import Loop
+from rota.scheduler import output
 from rota.scheduler.board import Board, TenantLine
 
 _PERIOD = 0.25  # seconds between two drawings
@@ -27,7 +28,7 @@ class PlainView:
         )
         sys.stdout.write(
             f"{clock.iso(at_ms)}  {group}  {completion.ref}  {completion.outcome}"
-            f"  {completion.took_ms}ms{reason}\n"
+            f"  {completion.took_ms}ms{output.printable(reason)}\n"
         )
         sys.stdout.flush()
 

@@ -50,7 +50,7 @@ def deaf_in_thread(ctx: Context, opened: str) -> None:
     with audit.recorded(ctx):
         while not Path(opened).exists():
             audit.write(ctx, "alive")
-            time.sleep(_OFTEN)
+            time.sleep(_OFTEN / 50)
 
 
 @jobs.handler("gate-in-process", isolation="process")
@@ -67,6 +67,14 @@ async def tick(ctx: Context) -> None:
     for _ in range(40):
         audit.write(ctx, "tick")
         await asyncio.sleep(_OFTEN)
+
+
+@jobs.handler("flaky")
+async def flaky(ctx: Context) -> None:
+    """Fail at first, succeed when tried again."""
+    with audit.recorded(ctx):
+        if ctx.attempt == 1:
+            raise RuntimeError("not at the first attempt")
 
 
 @jobs.handler("compute", isolation="process")

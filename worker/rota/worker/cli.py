@@ -46,11 +46,10 @@ def run(
     SIGTERM or Ctrl-C: claims no more, finishes what runs within the grace time, gives the rest
     back uncounted, exits 0. A second signal exits at once; the leases take care of the rest.
     """
-    from rota.worker.registry import load_app
-
     from rota.common import command, duration, log, names, settings
     from rota.common.errors import UsageError
     from rota.worker.daemon import WorkerDaemon, WorkerOptions
+    from rota.worker.registry import load_app
 
     with command.exit_codes():
         chosen = [group for group in groups.split(",") if group]

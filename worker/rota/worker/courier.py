@@ -1,5 +1,6 @@
 """Carries completions to the store and claimed runs back, many in one round trip."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
@@ -50,6 +51,7 @@ class Courier(Loop):
         self._ended: list[Ended] = []
         self._resting: list[Resting] = []
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
+        self._turning = asyncio.Lock()
         self.draining = False
 
     @property
@@ -58,18 +60,19 @@ class Courier(Loop):
         return self._shares.groups
 
     async def serve(self, group: str) -> None:
-        """Serve `group` from now on; harmless if it is served already."""
-        if group not in self._bells:
+        """Serve `group` from now on; harmless if it is served already, or if we drain."""
+        if group not in self._bells and not self.draining:
             bell = Bell(group, store=self._store, rung=self._rung, log=self._base_log)
             self._bells[group] = bell
             self._shares.set_ready(group, True)
             await bell.start()
             self.wake()
 
-    def drain(self) -> None:
-        """Claim no more; go on sending what ends."""
+    async def drain(self) -> None:
+        """Claim no more, and return when all that was claimed is held; go on sending what ends."""
         self.draining = True
-        self.wake()
+        async with self._turning:
+            self.wake()
 
     def report(self, held: HeldRun, report: Ended | Resting | None) -> None:
         """Send how a run ended with the next turn; None if there is nothing to write for it."""
@@ -84,11 +87,8 @@ class Courier(Loop):
 
     async def stop(self) -> None:
         """Stop listening and claiming; send what is left."""
-        self.drain()
-        for bell in self._bells.values():
-            await bell.stop()
-            # The server may have given us a token that we will not use.
-            await self._hand_on(bell.group)
+        await self.drain()
+        await asyncio.gather(*(self._silence(bell) for bell in self._bells.values()))
         await super().stop()
         try:
             while self._ended or self._resting:
@@ -99,6 +99,10 @@ class Courier(Loop):
 
     async def turn(self) -> float | None:
         """Make one round trip if there is anything to send or to claim."""
+        async with self._turning:
+            return await self._turn()
+
+    async def _turn(self) -> float | None:
         wanted = self._wanted()
         if wanted or self._ended or self._resting:
             claims = await self._exchange(wanted)
@@ -160,8 +164,9 @@ class Courier(Loop):
         self.wake()
         return self._free > 0
 
-    async def _hand_on(self, group: str) -> None:
+    async def _silence(self, bell: Bell) -> None:
+        await bell.stop()
         try:
-            await self._store.ring(group)
+            await self._store.ring(bell.group)  # it may have been given a token that we don't use
         except StoreError:
-            self.log.debug("token_not_handed_on", group=group)
+            self.log.debug("token_not_handed_on", group=bell.group)

@@ -7,8 +7,6 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-from rota.worker.children import Children
-from rota.worker.registry import Jobs
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.catalog import Catalog
@@ -17,11 +15,15 @@ from rota.common.errors import StoreError
 from rota.common.link import Link
 from rota.common.store import LEASE_MS, Store
 from rota.common.worker_info import WorkerInfo
+from rota.worker.children import Children
 from rota.worker.courier import Courier
 from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.registrar import Registrar
+from rota.worker.registry import Jobs
 from rota.worker.renewer import Renewer
 from rota.worker.runner import Runner
+
+_LAST_WORDS = 2.0  # seconds that a handler may take to end when the grace time is over
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ class WorkerDaemon:
             catalog=Catalog(self._link),
             held=self._held,
             counts=self._runner.counts,
-            courier=lambda: self._courier,
+            serve=self._serve,
             log=self._log,
         )
         self._courier = Courier(
@@ -107,7 +109,7 @@ class WorkerDaemon:
 
     async def failed(self) -> None:
         """Return when a part has failed for good."""
-        parts = (self._courier, self._registrar)
+        parts = (self._courier, self._registrar, self._renewer)
         waits = [asyncio.create_task(part.failed.wait()) for part in parts]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -118,20 +120,25 @@ class WorkerDaemon:
     async def stop(self) -> None:
         """Claim no more, finish within the grace time, give the rest back, uncounted.
 
-        The renewer stops after the last run: a run that still works needs its lease. The link
-        closes last, because the others speak through it.
+        The renewer stops after the last run: a run that still works needs its lease. Runs are given
+        back at the very end: a thread that does not heed its cancellation goes on until we exit.
+        The link closes last, because the others speak through it.
         """
         self._log.info("worker_stopping", running=len(self._held), grace_s=self._options.grace)
-        self._courier.drain()
+        await self._courier.drain()
         await self._finish()
-        released = await self._give_back()
+        rest = await self._interrupt()
         await self._courier.stop()
         await self._registrar_stop()
         await self._renewer.stop()
         await self._children.stop()
+        await self._release(rest)
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._link.close()
-        self._log.info("worker_stopped", released=released, **self._runner.counts)
+        self._log.info("worker_stopped", released=len(rest), **self._runner.counts)
+
+    async def _serve(self, group: str) -> None:
+        await self._courier.serve(group)
 
     def _begin(self, held: HeldRun) -> None:
         self._runner.begin(held, self._courier.report)
@@ -141,7 +148,7 @@ class WorkerDaemon:
         if tasks:
             await asyncio.wait(tasks, timeout=self._options.grace)
 
-    async def _give_back(self) -> int:
+    async def _interrupt(self) -> list[HeldRun]:
         rest = self._held.snapshot()
         tasks = [held.task for held in rest if held.task]
         for held in rest:
@@ -149,13 +156,15 @@ class WorkerDaemon:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=2)
+            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+        return rest
+
+    async def _release(self, rest: list[HeldRun]) -> None:
         if rest:
             try:
                 await self._store.release([held.run for held in rest])
             except StoreError as error:
                 self._log.warning("release_failed", error=str(error), left_to="their leases")
-        return len(rest)
 
     async def _registrar_stop(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """Keeps the worker registered in its groups, finds new groups, and says what was done."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -9,7 +9,6 @@ from structlog.typing import FilteringBoundLogger
 from rota.common.catalog import Catalog
 from rota.common.service import Loop
 from rota.common.worker_info import WorkerInfo
-from rota.worker.courier import Courier
 from rota.worker.held import HeldRuns
 
 _PERIOD = 5.0  # seconds; six of them make a registration
@@ -26,7 +25,7 @@ class Registrar(Loop):
         catalog: Catalog,
         held: HeldRuns,
         counts: Counter[str],
-        courier: Callable[[], Courier],
+        serve: Callable[[str], Awaitable[None]],
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
@@ -36,14 +35,18 @@ class Registrar(Loop):
         self._held = held
         self._counts = counts
         self._told: Counter[str] = Counter()
-        self._courier = courier
+        self._serve = serve
 
     async def turn(self) -> float:
         """Register, and serve the groups that have appeared."""
-        groups = self._info.groups if self._fixed else await self._catalog.groups()
+        groups = self._info.groups
+        if not self._fixed:
+            # And those known before: a group that was withdrawn, or that a store forgot which lost
+            # its data, may hold runs all the same.
+            groups = sorted({*groups, *await self._catalog.groups()})
         await self._register(groups)
         for group in groups:
-            await self._courier().serve(group)
+            await self._serve(group)
         self._tell()
         return _PERIOD if groups else _HURRY
 

@@ -7,17 +7,16 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
-from rota.common.errors import StoreError
 from rota.common.link import Link
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
 from rota.worker.held import HeldRun, HeldRuns
 
-_MARGIN = 1.0  # seconds before the lease's end at which we take it for lost
+_SAFE = 0.9  # of a lease: at this age, without a renewal, we take it for lost
 
 
-class _RenewLoop(Loop):
-    """One turn renews what is due; runs in the renewer's own event loop."""
+class _LeaseLoop(Loop):
+    """Looks after the leases; runs in the renewer's own event loop."""
 
     def __init__(
         self,
@@ -36,18 +35,18 @@ class _RenewLoop(Loop):
         self._lose = lose
         self._lease_ms = lease_ms
 
+
+class _Renewing(_LeaseLoop):
+    """Renews leases, many in one round trip."""
+
+    interruptible = True  # a renewal may be repeated, and its reply may never come
+
     async def turn(self) -> float:
         """Renew every lease of which a third is over."""
         third = self._lease_ms / 3000
         sent_at = self._clock.monotonic()
         due = [held for held in self._held.snapshot() if sent_at - held.renewed_at >= third]
-        try:
-            lost = (
-                await self._store.renew([held.run for held in due], self._lease_ms) if due else []
-            )
-        except StoreError:
-            self._give_up(due)
-            raise
+        lost = await self._store.renew([held.run for held in due], self._lease_ms) if due else []
         for held in due:
             if held.run in lost:
                 self._lose(held)
@@ -55,11 +54,20 @@ class _RenewLoop(Loop):
                 held.renewed_at = sent_at
         return third / 2
 
-    def _give_up(self, due: list[HeldRun]) -> None:
-        now = self._clock.monotonic()
-        for held in due:
-            if now - held.renewed_at > self._lease_ms / 1000 - _MARGIN:
+
+class _Guarding(_LeaseLoop):
+    """Gives runs up before their leases end.
+
+    Apart from the renewals, because one whose reply does not come may outlast the lease.
+    """
+
+    async def turn(self) -> float:
+        """Give up what was not renewed in time."""
+        renewed = self._clock.monotonic() - _SAFE * self._lease_ms / 1000
+        for held in self._held.snapshot():
+            if held.renewed_at < renewed and not held.lost:
                 self._lose(held)
+        return self._lease_ms / 30_000
 
 
 class Renewer:
@@ -84,6 +92,7 @@ class Renewer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
+        self.failed = asyncio.Event()
 
     async def start(self) -> None:
         """Start the thread; harmless if it runs."""
@@ -111,16 +120,28 @@ class Renewer:
         def lose(held: HeldRun) -> None:
             main.call_soon_threadsafe(self._lose, held)  # the task belongs to the main loop
 
-        loop = _RenewLoop(
-            store=Store(link),
-            held=self._held,
-            clock=self._clock,
-            lose=lose,
-            lease_ms=self._lease_ms,
-            log=self._log,
-        )
-        await loop.start()
+        loops = [
+            kind(
+                store=Store(link),
+                held=self._held,
+                clock=self._clock,
+                lose=lose,
+                lease_ms=self._lease_ms,
+                log=self._log,
+            )
+            for kind in (_Renewing, _Guarding)
+        ]
+        for loop in loops:
+            await loop.start()
+        watch = [asyncio.create_task(self._tell_failure(loop, main)) for loop in loops]
         ready.set()
         await self._ended.wait()
-        await loop.stop()
+        for task in watch:
+            task.cancel()
+        for loop in loops:
+            await loop.stop()
         await link.close()
+
+    async def _tell_failure(self, loop: Loop, main: asyncio.AbstractEventLoop) -> None:
+        await loop.failed.wait()
+        main.call_soon_threadsafe(self.failed.set)

@@ -8,21 +8,25 @@ from random import Random
 
 import msgspec
 import structlog
-from rota.worker.arguments import BadArguments
-from rota.worker.children import Children, RemoteFailure
-from rota.worker.context import Context
-from rota.worker.failure import Fatal
-from rota.worker.invoke import encode_result, failure_of, invoke
-from rota.worker.registry import Handler, Jobs
 from structlog.typing import FilteringBoundLogger
 
 from rota.common import backoff, message
 from rota.common.clock import Clock
 from rota.common.message import Completion, Failure, JobRequest
 from rota.common.store import Ended, Resting
+from rota.worker.arguments import BadArguments
+from rota.worker.children import Children, RemoteFailure
+from rota.worker.context import Context
+from rota.worker.failure import Fatal
 from rota.worker.held import HeldRun
+from rota.worker.invoke import encode_result, failure_of, invoke
+from rota.worker.registry import Handler, Jobs
 
 Report = Callable[[HeldRun, "Ended | Resting | None"], None]
+
+
+class Timeout(Exception):
+    """An attempt took longer than its job allows."""
 
 
 class Runner:
@@ -101,7 +105,7 @@ class Runner:
                 return encode_result(await invoke(handler, context, kwargs, self._threads))
         except TimeoutError as error:
             if scope.expired():
-                raise _overtime(seconds) from error
+                raise Timeout(_overtime(seconds)) from error
             raise
 
     async def _call_in_thread(
@@ -109,21 +113,28 @@ class Runner:
     ) -> bytes:
         """Call a handler in a thread. A thread can't be killed: it is told, and waited for.
 
-        Reporting it as ended while it runs would let the next attempt overlap it.
+        Reporting it as ended while it runs would let the next attempt overlap it. Only a second
+        cancellation ends the wait: then the process ends.
         """
         kwargs = handler.arguments.decode(bytes(request.args))
         call = asyncio.create_task(invoke(handler, context, kwargs, self._threads))
+        call.add_done_callback(_hear)
+        timer = asyncio.get_running_loop().call_later(seconds, self._overdue, context, seconds)
         try:
-            done, _ = await asyncio.wait([call], timeout=seconds)
-            if not done:
-                context.request_cancel()
-                self._log.warning("run_overdue", job_id=context.job_id, timeout_s=seconds)
-                await asyncio.wait([call])
-                raise _overtime(seconds)
+            await asyncio.wait([call])
         except asyncio.CancelledError:
             context.request_cancel()
+            await asyncio.wait([call])
             raise
+        finally:
+            timer.cancel()
+        if context.cancelled:
+            raise Timeout(_overtime(seconds))
         return encode_result(call.result())
+
+    def _overdue(self, context: Context, seconds: float) -> None:
+        context.request_cancel()
+        self._log.warning("run_overdue", job_id=context.job_id, timeout_s=seconds)
 
     def _failed(
         self, held: HeldRun, request: JobRequest, error: Failure, *, fatal: bool
@@ -187,5 +198,10 @@ class Runner:
             self._log.error("run_dead", job_id=completion.job_id, **fields)
 
 
-def _overtime(seconds: float) -> TimeoutError:
-    return TimeoutError(f"ran longer than its timeout of {seconds:g} s")
+def _overtime(seconds: float) -> str:
+    return f"ran longer than its timeout of {seconds:g} s"
+
+
+def _hear(call: "asyncio.Task[object]") -> None:
+    if not call.cancelled():
+        call.exception()  # or asyncio complains that nobody looked at it

@@ -1,8 +1,12 @@
 """How a worker divides its free places between the groups that it serves: by measured service.
 
 Within a group the store's claim script chooses between the tenants; between groups nobody but the
-worker can, because groups may live on different machines.
+worker can, because groups may live on different machines. A place goes to the group that was
+served least; what a run takes is guessed when it starts and corrected when it has ended.
 """
+
+import heapq
+from collections import Counter
 
 _FIRST_GUESS_MS = 100.0  # what a run is thought to take before the first one has ended
 _GAIN = 0.2  # weight of the newest run in a group's estimate
@@ -20,12 +24,12 @@ class Shares:
 
     def __init__(self) -> None:
         self._groups: dict[str, _Share] = {}
+        self._served_ms = 0.0  # service of the group that was served last, when it was its turn
 
     @property
     def ready(self) -> list[str]:
-        """Return the groups that may have work, the least served first."""
-        ready = [(share.served_ms, group) for group, share in self._groups.items() if share.ready]
-        return [group for _, group in sorted(ready)]
+        """Return the groups that may have work."""
+        return [group for group, share in self._groups.items() if share.ready]
 
     @property
     def groups(self) -> list[str]:
@@ -36,22 +40,27 @@ class Shares:
         """Note whether `group` may have work. One that was idle banks no credit."""
         share = self._groups.setdefault(group, _Share())
         if ready and not share.ready:
-            others = [s.served_ms for s in self._groups.values() if s.ready]
-            share.served_ms = max(share.served_ms, min(others, default=share.served_ms))
+            share.served_ms = max(share.served_ms, self._served_ms)
         share.ready = ready
 
     def split(self, free: int) -> dict[str, int]:
-        """Return how many runs to claim from each group with `free` places."""
-        ready = self.ready
-        if not ready:
-            return {}
-        each, left = divmod(free, len(ready))
-        wanted = {group: each + (i < left) for i, group in enumerate(ready)}
-        return {group: n for group, n in wanted.items() if n}
+        """Return how many runs to claim from each group with `free` places.
+
+        What a group can't use is offered to the others as soon as it is known to have no more.
+        """
+        heap = [(s.served_ms, group) for group, s in self._groups.items() if s.ready]
+        heapq.heapify(heap)
+        wanted: Counter[str] = Counter()
+        for _ in range(free if heap else 0):
+            served_ms, group = heap[0]
+            wanted[group] += 1
+            heapq.heapreplace(heap, (served_ms + self._groups[group].estimate_ms, group))
+        return dict(wanted)
 
     def charge(self, group: str) -> float:
         """Charge `group` for a run that starts; return the estimate that it was charged, in ms."""
         share = self._groups[group]
+        self._served_ms = max(self._served_ms, share.served_ms)
         share.served_ms += share.estimate_ms
         return share.estimate_ms
 

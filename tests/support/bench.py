@@ -1,0 +1,87 @@
+"""A runner without a store: runs go in, reports come out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from rota.common import message
+from rota.common.clock import SystemClock
+from rota.common.message import Completion, Failure
+from rota.common.store import Claimed, Ended, Resting
+from rota.worker import Jobs
+from rota.worker.children import Children
+from rota.worker.held import HeldRun
+from rota.worker.runner import Runner
+from tests.support.builders import DUE_MS, GROUP, HANDLER
+from tests.support.logbook import Logbook
+
+Report = Ended | Resting | None
+
+
+class Bench:
+    """A runner, and what it reports."""
+
+    def __init__(self, runner: Runner, logbook: Logbook) -> None:
+        self.runner = runner
+        self.logbook = logbook
+        self.reports: list[Report] = []
+
+    def begin(self, body: bytes, attempt: int = 1) -> HeldRun:
+        """Begin an attempt at a run with this body."""
+        run = Claimed(GROUP, "acme/import:20270115T080000Z", 7, attempt, DUE_MS, body)
+        held = HeldRun(run, renewed_at=0.0, started_at=SystemClock().monotonic(), charged_ms=0.0)
+        self.runner.begin(held, lambda _, report: self.reports.append(report))
+        return held
+
+    async def report(self, body: bytes, attempt: int = 1) -> Report:
+        """Return the report of an attempt at a run with this body; there is only one."""
+        held = self.begin(body, attempt)
+        assert held.task is not None
+        await asyncio.wait([held.task])
+        (report,) = self.reports
+        self.reports.clear()
+        return report
+
+
+@asynccontextmanager
+async def bench(jobs: Jobs) -> AsyncIterator[Bench]:
+    """Return a bench; no task fails unheard on its loop."""
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    logbook = Logbook()
+    children = Children("child_app", limit=1, log=logbook.log, grace=0.1)
+    with ThreadPoolExecutor(2) as threads:
+        runner = Runner(
+            worker_id="w1",
+            jobs=jobs,
+            children=children,
+            threads=threads,
+            clock=SystemClock(),
+            log=logbook.log,
+        )
+        yield Bench(runner, logbook)
+        await children.stop()
+
+    assert [] == unheard
+
+
+def serving(function: Any) -> Jobs:
+    """Return jobs with `function` as the only handler."""
+    jobs = Jobs()
+    jobs.handler(HANDLER)(function)
+    return jobs
+
+
+def completion(report: Report) -> Completion:
+    """Return the completion in a report."""
+    assert report is not None
+    return message.decode_completion(report.completion)
+
+
+def error(report: Report) -> Failure:
+    """Return why the attempt failed."""
+    failure = completion(report).error
+    assert failure is not None
+    return failure
