@@ -14,8 +14,6 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.errors import StoreError
 
-_LONGEST_PAUSE = 5.0  # seconds between tries while the store is away
-
 
 class Service(Protocol):
     """Something that can be started and stopped."""
@@ -36,6 +34,7 @@ class Loop(ABC):
     the loop: `failed` is then set, and whoever built the service stops the process.
     """
 
+    longest_pause = 5.0  # seconds between tries while the store is away
     interruptible = False  # whether `stop` may cancel a turn that is under way
 
     def __init__(self, *, log: FilteringBoundLogger) -> None:
@@ -86,7 +85,7 @@ class Loop(ABC):
             self._failures += 1
             if self._failures == 1:
                 self.log.warning("store_lost", error=str(error))
-            pause = min(0.1 * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
+            pause = min(0.1 * 2.0 ** min(self._failures, 10), self.longest_pause)
             return pause * (0.5 + self._random.random() / 2)
         except Exception:
             self.log.exception("service_failed")

@@ -9,6 +9,7 @@ from rota.common import duration
 from rota.common.errors import UsageError
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
+STRICT_LAG_MS = 10_000  # the most that min-replicas-max-lag may be with ROTA_DURABILITY=strict
 _SHORTEST_LEASE_MS = 2_000  # a worker gives a run up a second before its lease ends
 
 
@@ -22,19 +23,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     lease: str = "15s"  # ROTA_LEASE: a worker that is silent for so long has lost its runs
 
+    durability: Literal["standard", "strict"] = "standard"  # ROTA_DURABILITY
+
     def __post_init__(self) -> None:
         """Refuse a lease that is no duration, or too short to be renewed in time."""
         try:
             lease_ms = self.lease_ms
         except ValueError as error:
             raise ValueError(f"lease: {error}") from None
-        if lease_ms < _SHORTEST_LEASE_MS:
+        if lease_ms < STRICT_LAG_MS = 10_000  # the most that min-replicas-max-lag may be with ROTA_DURABILITY=strict
+_SHORTEST_LEASE_MS:
             raise ValueError(f"lease: {self.lease} is too short; write 2s or more")
 
     @property
     def lease_ms(self) -> int:
         """Return the lease in milliseconds."""
         return duration.parse(self.lease)
+
+    @property
+    def gate_ms(self) -> int:
+        """Return how long a store that may have lost writes stays closed, in milliseconds.
+
+        Two renewals are enough for live workers to report what they hold. `strict` also outlasts
+        every lease that an isolated old master can have given.
+        """
+        if self.durability == "strict":
+            return STRICT_LAG_MS + self.lease_ms + 2_000
+        return 2 * self.lease_ms // 3
 
 
 def read(environ: dict[str, str] | None = None) -> Settings:

@@ -1,42 +1,72 @@
-"""Looks whether awaited runs are still in flight: a lost completion must not wedge a job."""
+"""Looks whether awaited runs of a group are still in flight: what got lost must not wedge a job."""
 
+import asyncio
 from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from rota.common.catalog import Catalog
+from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
+from rota.common.job import Job
 from rota.common.service import Loop
-from rota.scheduler.awaited import Awaited
+from rota.scheduler.awaited import Awaited, InFlight
 
 _PERIOD = 30.0  # seconds
 
 
 class Auditor(Loop):
-    """Compares every 30 s the runs awaited with the jobs' slots, which are the truth."""
+    """Compares every 30 s, and when a gate has closed, the runs awaited with the jobs' slots.
+
+    The slots are the truth. A run that they know to be over is over, though nobody told us; one
+    that they know nothing of was lost with the store's last writes, and is enqueued again.
+    """
 
     def __init__(
         self,
+        group: str,
         *,
         catalog: Catalog,
         awaited: Awaited,
         finished: Callable[[str, int], None],
+        again: Callable[[Job, int], None],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
+        self._group = group
         self._catalog = catalog
         self._awaited = awaited
         self._finished = finished
+        self._again = again
         self._clock = clock
+        self._all = False  # whether to look at young runs, too
+
+    def reopened(self, wait_s: float) -> None:
+        """Look at every run once the gate, open for `wait_s` seconds, has closed."""
+
+        def look() -> None:
+            self._all = True
+            self.wake()
+
+        asyncio.get_running_loop().call_later(wait_s, look)
 
     async def turn(self) -> float:
-        """Free the jobs whose run is over though nobody told us."""
-        old = self._awaited.older_than(self._clock.monotonic() - _PERIOD)
-        for group, runs in old.items():
-            slots = await self._catalog.slots(group, [ref for ref, _ in runs])
-            for (ref, job_id), slot in zip(runs, slots, strict=True):
-                if slot.run != job_id and self._awaited.remove(ref, job_id):
-                    self.log.warning("completion_missed", job_id=job_id)
-                    self._finished(ref, slot.ended_ms or self._clock.now_ms())
+        """Free the jobs whose run is over; enqueue again what was lost."""
+        young = 0.0 if self._all else _PERIOD
+        self._all = False
+        runs = self._awaited.of(self._group, before=self._clock.monotonic() - young)
+        slots = await self._catalog.slots(self._group, [run.job.ref for run in runs])
+        for run, slot in zip(runs, slots, strict=True):
+            if slot.run != run.job_id and self._awaited.remove(run.job.ref, run.job_id):
+                self._settle(run, slot)
         return _PERIOD
+
+    def _settle(self, run: InFlight, slot: Slot) -> None:
+        if slot.run:
+            self._awaited.add(run._replace(job_id=slot.run, due_ms=0))
+        elif slot.last == run.job_id or not run.due_ms or (slot.due_ms or 0) >= run.due_ms:
+            self.log.warning("completion_missed", job_id=run.job_id)
+            self._finished(run.job.ref, slot.ended_ms or self._clock.now_ms())
+        else:
+            self.log.warning("run_enqueued_again", job_id=run.job_id)
+            self._again(run.job, run.due_ms)

@@ -1,23 +1,36 @@
 """The runs whose completion the scheduler awaits: one entry each, no thread, no task."""
 
+from typing import NamedTuple
+
+from rota.common.job import Job
+
+
+class InFlight(NamedTuple):
+    """One run under way."""
+
+    job: Job
+    job_id: str
+    due_ms: int  # the occurrence that it stands for; 0 if it stands for none that we know
+    since: float  # monotonic seconds
+
 
 class Awaited:
     """Runs in flight by job. At most one for each job, as overlaps are skipped."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, tuple[str, str, float]] = {}  # TENANT/JOB -> group, job_id, since
+        self._runs: dict[str, InFlight] = {}  # by TENANT/JOB
 
     def __len__(self) -> int:
         return len(self._runs)
 
-    def add(self, group: str, ref: str, job_id: str, since: float) -> None:
-        """Await the completion of `job_id` since `since`, monotonic seconds."""
-        self._runs[ref] = (group, job_id, since)
+    def add(self, run: InFlight) -> None:
+        """Await the completion of `run`, instead of one awaited before for the same job."""
+        self._runs[run.job.ref] = run
 
     def job_id(self, ref: str) -> str | None:
         """Return the run in flight of TENANT/JOB, if there is one."""
         run = self._runs.get(ref)
-        return run[1] if run else None
+        return run.job_id if run else None
 
     def remove(self, ref: str, job_id: str) -> bool:
         """Await it no longer; tell whether it was awaited."""
@@ -26,10 +39,10 @@ class Awaited:
         del self._runs[ref]
         return True
 
-    def older_than(self, since: float) -> dict[str, list[tuple[str, str]]]:
-        """Return TENANT/JOB and job_id of the runs awaited since before `since`, by group."""
-        old: dict[str, list[tuple[str, str]]] = {}
-        for ref, (group, job_id, started) in self._runs.items():
-            if started <= since:
-                old.setdefault(group, []).append((ref, job_id))
-        return old
+    def forget(self, group: str) -> None:
+        """Await no run of `group` any longer: another scheduler leads it."""
+        self._runs = {ref: run for ref, run in self._runs.items() if run.job.group != group}
+
+    def of(self, group: str, *, before: float) -> list[InFlight]:
+        """Return the runs of `group` awaited since before `before`, monotonic seconds."""
+        return [run for run in self._runs.values() if run.job.group == group and run.since <= before]

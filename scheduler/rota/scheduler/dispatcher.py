@@ -1,6 +1,6 @@
 """Enqueues what is due, many occurrences in one round trip, and takes note of what is in flight."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from structlog.typing import FilteringBoundLogger
 
@@ -11,8 +11,9 @@ from rota.common.errors import StoreError
 from rota.common.job import Job, job_id
 from rota.common.service import Loop
 from rota.common.store import Occurrence, Store
-from rota.scheduler.awaited import Awaited
+from rota.scheduler.awaited import Awaited, InFlight
 
+_GATED = 0.5  # seconds between tries while a gate is open
 _BATCH = 500  # the most occurrences that one script takes, to keep every script short
 
 Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
@@ -27,6 +28,7 @@ class Dispatcher(Loop):
         store: Store,
         awaited: Awaited,
         finished: Finished,
+        terms: Callable[[], Mapping[str, int]],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -34,6 +36,7 @@ class Dispatcher(Loop):
         self._store = store
         self._awaited = awaited
         self._finished = finished
+        self._terms = terms  # the term in which we lead each group
         self._clock = clock
         self._outbox: dict[str, list[tuple[Job, Occurrence]]] = {}
         self._bodies: dict[str, bytes] = {}
@@ -65,6 +68,10 @@ class Dispatcher(Loop):
             running=self._awaited.job_id(job.ref),
         )
 
+    def forget(self, group: str) -> None:
+        """Drop what was to be enqueued in a group that we lead no more."""
+        self._outbox.pop(group, None)
+
     def over(self, job_id: str) -> None:
         """Note the end of a run that nobody awaits; its enqueueing may not be answered yet."""
         if self._outbox:
@@ -77,13 +84,16 @@ class Dispatcher(Loop):
         if not batches:
             return None
         runs = {group: [run for _, run in batch] for group, batch in batches.items()}
-        replies = await self._store.enqueue(runs)
+        replies = await self._store.enqueue(runs, self._terms())
         # Only now: what the store did not answer is sent again, which it takes as the same.
         for group, batch in batches.items():
+            if replies[group][0][0] == "gated":
+                continue
             self._drop(group, len(batch))
             for (job, run), (word, detail) in zip(batch, replies[group], strict=True):
                 self._note(job, run, word, detail)
-        return 0 if self._outbox else None
+        gated = any(answers[0][0] == "gated" for answers in replies.values())
+        return _GATED if gated else 0 if self._outbox else None
 
     async def stop(self) -> None:
         """Send what is left, once, and stop."""
@@ -95,18 +105,24 @@ class Dispatcher(Loop):
             self.log.warning("occurrences_not_sent", error=str(error))
 
     def _drop(self, group: str, count: int) -> None:
-        del self._outbox[group][:count]
-        if not self._outbox[group]:
-            del self._outbox[group]
+        left = self._outbox.get(group, [])[count:]
+        if left:
+            self._outbox[group] = left
+        else:
+            self._outbox.pop(group, None)
 
     def _note(self, job: Job, run: Occurrence, word: str, detail: str) -> None:
+        if word == "deposed":
+            return  # another scheduler leads the group now, and fires what is due
         if word == "past":
             # Another scheduler's, or ours before a restart, and it is over.
             self._finished(job.ref, self._clock.now_ms())
             return
         # A completion may overtake the answer, as it comes by another connection.
         if detail not in self._over:
-            self._awaited.add(job.group, job.ref, detail, self._clock.monotonic())
+            self._awaited.add(
+                InFlight(job, detail, run.due_ms if word != "busy" else 0, self._clock.monotonic())
+            )
         if word == "busy":
             self.skipped(job, run.due_ms)
         else:

@@ -58,6 +58,12 @@ class Engine:
             next_run_time=_PARKED if next_ms is None else utc(next_ms),
         )
 
+    def remove(self, ref: str) -> None:
+        """Fire TENANT/JOB no more; harmless if it is unknown."""
+        if self._jobs.pop(ref, None) is not None:
+            self._executor.finished(ref)
+            self._scheduler.remove_job(ref)
+
     def start(self) -> None:
         """Begin to fire, in the running event loop."""
         self._scheduler.start()

@@ -74,6 +74,8 @@ async def trigger(job: Job, *, store: Store, clock: Clock) -> str:
         message.encode(message.request_for(job)),
     )
     word, detail = (await store.enqueue({job.group: [run]}))[job.group][0]
+    if word == "gated":
+        raise Refused("not triggered: the store was restarted and opens in a few seconds")
     if word == "busy":
         raise Refused(
             f"not triggered: {detail} is not over, and {job.ref} has overlap: {job.overlap}"

@@ -68,6 +68,7 @@ def run(
             concurrency=concurrency,
             grace=grace_s,
             lease_ms=given.lease_ms,
+            gate_ms=given.gate_ms,
         )
         daemon = WorkerDaemon(given.redis_url, load_app(module), options, log=logger)
         code = command.run_daemon(daemon, logger)

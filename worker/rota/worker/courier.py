@@ -11,6 +11,7 @@ from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Claim, Ended, Resting, Store
 from rota.worker.bell import Bell
 from rota.worker.held import HeldRun, HeldRuns
+from rota.worker.history import History
 from rota.worker.shares import Shares
 
 _MOST = 250  # runs that one script takes or gives, to keep every script short
@@ -52,6 +53,9 @@ class Courier(Loop):
         self._resting: list[Resting] = []
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
         self._turning = asyncio.Lock()
+        self._history = History(clock)
+        self._request = 1  # number of the next claim; the same until its reply has come
+        store.epochs.reopened.append(self._replay)
         self.draining = False
 
     @property
@@ -120,20 +124,24 @@ class Courier(Loop):
         sent_at = self._clock.monotonic()
         try:
             words, claims = await self._store.exchange(
-                self._worker_id, ended, resting, wanted, self._lease_ms
+                self._worker_id, ended, resting, wanted, self._lease_ms, self._request
             )
         except StoreError:
             # Sent again with the next turn: the scripts take the same report twice as once.
             self._ended = ended + self._ended
             self._resting = resting + self._resting
             raise
+        self._request += 1
+        self._history.add(ended)
         for job_id, word in words.items():
             if word == "stale":
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
         for group, claim in claims.items():
             # A bell that rang meanwhile tells of runs that this claim may have come too early for.
             ready = claim.more or not claim.registered or group in self._rang
-            self._shares.set_ready(group, ready)
+            self._shares.set_ready(group, ready and not claim.wait_s)
+            if claim.wait_s:
+                asyncio.get_running_loop().call_later(claim.wait_s, self._rung, group)
             self._take(claim, sent_at)
         return claims
 
@@ -143,6 +151,13 @@ class Courier(Loop):
             held = HeldRun(run, renewed_at=sent_at, started_at=sent_at, charged_ms=charged)
             self._held.add(held)
             self._begin(held)
+
+    def _replay(self, group: str, wait_s: float) -> None:
+        """Send the last completions once more: the store may have lost them."""
+        again = self._history.of(group)
+        self.log.warning("store_reopened", group=group, gate_s=wait_s, completions=len(again))
+        self._ended += again
+        self.wake()
 
     @property
     def _free(self) -> int:

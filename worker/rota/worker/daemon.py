@@ -13,6 +13,7 @@ from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import StoreError
 from rota.common.link import Link
+from rota.common.scripts import GATE_MS
 from rota.common.store import LEASE_MS, Store
 from rota.common.worker_info import WorkerInfo
 from rota.worker.children import Children
@@ -34,6 +35,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 16  # the most runs at a time
     grace: float = 25.0  # seconds that running work may take after SIGTERM
     lease_ms: int = LEASE_MS  # how long a claim or a renewal of a run holds
+    gate_ms: int = GATE_MS  # how long a store that may have lost writes stays closed
 
 
 class WorkerDaemon:
@@ -52,7 +54,7 @@ class WorkerDaemon:
         self._options = options
         self._info = _info(jobs, options, clock)
         self._log = log.bind(worker=self._info.id)
-        self._link = Link(url)
+        self._link = Link(url, gate_ms=options.gate_ms)
         self._store = Store(self._link)
         self._held = HeldRuns()
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="handler")
@@ -86,11 +88,13 @@ class WorkerDaemon:
         )
         self._renewer = Renewer(
             url=url,
+            worker_id=self._info.id,
             held=self._held,
             clock=clock,
             lose=self._runner.lose,
             log=self._log,
             lease_ms=options.lease_ms,
+            gate_ms=options.gate_ms,
         )
         self._clock = clock
 

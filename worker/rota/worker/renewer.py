@@ -7,9 +7,11 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
+from rota.common import message
 from rota.common.link import Link
+from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
-from rota.common.store import LEASE_MS, Store
+from rota.common.store import LEASE_MS, Adoption, Claimed, Store
 from rota.worker.held import HeldRun, HeldRuns
 
 _SAFE = 0.9  # of a lease: at this age, without a renewal, we take it for lost
@@ -21,6 +23,7 @@ class _LeaseLoop(Loop):
     def __init__(
         self,
         *,
+        worker_id: str,
         store: Store,
         held: HeldRuns,
         clock: Clock,
@@ -29,6 +32,8 @@ class _LeaseLoop(Loop):
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
+        self.longest_pause = lease_ms / 6000  # a store that is back must hear of us in time
+        self._worker_id = worker_id
         self._store = store
         self._held = held
         self._clock = clock
@@ -46,13 +51,30 @@ class _Renewing(_LeaseLoop):
         third = self._lease_ms / 3000
         sent_at = self._clock.monotonic()
         due = [held for held in self._held.snapshot() if sent_at - held.renewed_at >= third]
-        lost = await self._store.renew([held.run for held in due], self._lease_ms) if due else []
-        for held in due:
-            if held.run in lost:
-                self._lose(held)
-            else:
-                held.renewed_at = sent_at
+        if due:
+            lost = await self._renew([held.run for held in due])
+            for held in due:
+                if held.run in lost:
+                    self._lose(held)
+                else:
+                    held.renewed_at = sent_at
         return third / 2
+
+    async def _renew(self, runs: list[Claimed]) -> list[Claimed]:
+        """Renew, and bring back what the store has forgotten; return what is lost."""
+        lost, unknown = await self._store.renew(runs, self._lease_ms)
+        for group in {run.group for run in unknown}:
+            forgotten = [run for run in unknown if run.group == group]
+            adoptions = [_adoption(run) for run in forgotten]
+            refused = await self._store.adopt(self._worker_id, group, adoptions, self._lease_ms)
+            self.log.warning("runs_adopted", count=len(forgotten) - len(refused), group=group)
+            lost += refused
+        return lost
+
+
+def _adoption(run: Claimed) -> Adoption:
+    request = message.decode_request(run.body)
+    return Adoption(run, request.tenant, request.job, request.handler, request.retry.attempts)
 
 
 class _Guarding(_LeaseLoop):
@@ -77,13 +99,17 @@ class Renewer:
         self,
         *,
         url: str,
+        worker_id: str,
         held: HeldRuns,
         clock: Clock,
         lose: Callable[[HeldRun], None],
         log: FilteringBoundLogger,
         lease_ms: int = LEASE_MS,
+        gate_ms: int = GATE_MS,
     ) -> None:
         self._url = url
+        self._gate_ms = gate_ms
+        self._worker_id = worker_id
         self._held = held
         self._clock = clock
         self._lose = lose
@@ -115,13 +141,14 @@ class Renewer:
     async def _main(self, main: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        link = Link(self._url)
+        link = Link(self._url, gate_ms=self._gate_ms)
 
         def lose(held: HeldRun) -> None:
             main.call_soon_threadsafe(self._lose, held)  # the task belongs to the main loop
 
         loops = [
             kind(
+                worker_id=self._worker_id,
                 store=Store(link),
                 held=self._held,
                 clock=self._clock,
