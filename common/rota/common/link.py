@@ -29,7 +29,7 @@ from redis.exceptions import (
 )
 
 from rota.common.errors import StoreError, StoreUnavailable, UsageError
-from rota.common.scripts import script
+from rota.common.scripts import GATE_MS, script
 from rota.common.state import Operation
 
 REPLY_TIMEOUT = 5.0  # seconds that a command may take
@@ -48,10 +48,14 @@ class Call(NamedTuple):
 
 
 class Link:
-    """A process's connections to one store. It belongs to the event loop that uses it first."""
+    """A process's connections to one store. It belongs to the event loop that uses it first.
 
-    def __init__(self, url: str) -> None:
+    `gate_ms` is how long a group's gate stays open after the store may have lost writes.
+    """
+
+    def __init__(self, url: str, gate_ms: int = GATE_MS) -> None:
         self.address = redacted(url)
+        self._gate_ms = gate_ms
         self._commands = self._client(url, REPLY_TIMEOUT)
         self._blocking = self._client(url, LONGEST_BLOCK + 3)
 
@@ -89,11 +93,13 @@ class Link:
     async def _evalsha(self, calls: Sequence[Call]) -> list[Any]:
         pipe = self._commands.pipeline(transaction=False)
         for call in calls:
-            pipe.execute_command("EVALSHA", script(call.operation)[1], 1, call.root, *call.args)
+            sha = script(call.operation, self._gate_ms)[1]
+            pipe.execute_command("EVALSHA", sha, 1, call.root, *call.args)
         return cast("list[Any]", await self._send(pipe.execute(raise_on_error=False)))
 
     async def _load(self, operations: set[Operation]) -> None:
-        await self.pipeline([("SCRIPT", "LOAD", script(operation)[0]) for operation in operations])
+        texts = [script(operation, self._gate_ms)[0] for operation in operations]
+        await self.pipeline([("SCRIPT", "LOAD", text) for text in texts])
 
     async def command(self, *command: Any) -> Any:
         """Run one command and return its reply."""

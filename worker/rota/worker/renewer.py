@@ -42,14 +42,12 @@ class _RenewLoop(Loop):
         sent_at = self._clock.monotonic()
         due = [held for held in self._held.snapshot() if sent_at - held.renewed_at >= third]
         try:
-            lost = (
-                await self._store.renew([held.run for held in due], self._lease_ms) if due else []
-            )
+            lost, unknown = await self._store.renew([held.run for held in due], self._lease_ms)
         except StoreError:
             self._give_up(due)
             raise
         for held in due:
-            if held.run in lost:
+            if held.run in lost or held.run in unknown:
                 self._lose(held)
             else:
                 held.renewed_at = sent_at

@@ -1,17 +1,19 @@
 -- enqueue: nothing -> queued. Accepts occurrences, at most once each and never beside another run.
 --
 -- KEYS[1]  the group's root key
--- ARGV     eight values for each run:
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV     from 2 on, eight values for each run:
 --          job_id, tenant, job, handler, due (ms), attempts, keep (ms), body (msgpack JobRequest)
 --          due is 0 for a run that somebody triggered: it stands for no occurrence
--- Returns  two values for each run, word and job_id:
+-- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values for
+--          each run, word and job_id:
 --          queued     accepted
---          duplicate  this occurrence is in flight already, as job_id
+--          duplicate  this run is in flight already, as job_id
 --          past       this occurrence, or a later one, was accepted before and is over
 --          busy       the job's last run is not over; job_id is that run
 
-local reply = {}
-for i = 1, #ARGV, 8 do
+if wait > 0 then return reply end
+for i = 2, #ARGV, 8 do
   local id, due = ARGV[i], tonumber(ARGV[i + 4])
   local slot = P .. ':s:' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
   local s = call('HMGET', slot, 'run', 'due', 'last')
@@ -33,7 +35,7 @@ for i = 1, #ARGV, 8 do
     end
     push(id, tenant(ARGV[i + 1]), 'RPUSH')
   end
-  reply[#reply + 1], reply[#reply + 2] = word, detail
+  answer(word, detail)
 end
 save()
 return reply
