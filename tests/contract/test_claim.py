@@ -41,7 +41,7 @@ async def test_nothing_to_claim(store: Store) -> None:
     """A claim on an empty group is answered at once."""
     await builders.register(store)
 
-    assert (True, False, []) == await builders.claim(store, n=5)
+    assert (True, False, [], 0.0) == await builders.claim(store, n=5)
 
 
 async def test_order_within_a_tenant(store: Store) -> None:
@@ -84,6 +84,7 @@ async def test_fence_rises(store: Store) -> None:
     for number in range(6):
         if number == 3:
             await store.link.command("FLUSHALL")
+            await builders.close_gate(store)
         await builders.register(store)
         await builders.enqueue(store, *many(2, tenant=f"t{number}"))
         fences += [run.fence for run in (await builders.claim(store, n=2)).runs]

@@ -97,7 +97,8 @@ async def test_nothing_is_left_behind(store: Store) -> None:
         run = (await builders.claim(store)).runs[0]
         await builders.complete(store, run)
     await Catalog(store.link).unregister(builders.worker_info())
-    await store.link.command("DEL", keys.wake(GROUP))  # tokens are for workers that come next
+    # Tokens are for workers that come next, and a claim is remembered for a lease.
+    await store.link.command("DEL", keys.wake(GROUP), keys.claim(GROUP, builders.WORKER))
 
     assert KEPT == set(await builders.snapshot(store))
 
@@ -109,7 +110,7 @@ async def test_held_run_leaves_nothing_behind(store: Store) -> None:
     await builders.complete(store, run)
     for worker in (builders.WORKER, "other"):
         await Catalog(store.link).unregister(builders.worker_info(worker))
-    await store.link.command("DEL", keys.wake(GROUP))
+        await store.link.command("DEL", keys.wake(GROUP), keys.claim(GROUP, worker))
 
     assert seeded.occurrence.job_id == run.job_id
     assert KEPT == set(await builders.snapshot(store))

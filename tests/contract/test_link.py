@@ -34,20 +34,20 @@ async def test_partly_forgotten_scripts(store: Store) -> None:
     later = builders.occurrence(job="later")
     replies = await store.link.batch(
         [
-            Call(Operation.PROMOTE, root, (1,)),
-            Call(Operation.ENQUEUE, root, later),
-            Call(Operation.RESCUE, root, (1,)),
+            Call(Operation.PROMOTE, root, (0, 1)),
+            Call(Operation.ENQUEUE, root, (0, *later)),
+            Call(Operation.RESCUE, root, (0, 1)),
         ]
     )
 
-    assert [[0, -1], [b"queued", later.job_id.encode()], [-1]] == replies
+    assert [[0, -1], [b"queued", later.job_id.encode()], [-1]] == [each[2:] for each in replies]
     assert 2 == await store.link.command("LLEN", keys.queue(GROUP, "acme"))
 
 
 async def test_script_that_fails(store: Store) -> None:
     """A refused script is an error of the store, named as such, and not an outage."""
     with pytest.raises(StoreError, match="refused") as caught:
-        await store.link.batch([Call(Operation.ENQUEUE, keys.root(GROUP), ("only", "two"))])
+        await store.link.batch([Call(Operation.ENQUEUE, keys.root(GROUP), (0, "only", "two"))])
 
     assert not isinstance(caught.value, StoreUnavailable)
 

@@ -12,7 +12,7 @@ from rota.common.link import Link, server
 from rota.common.scripts import script
 from rota.common.state import Operation, State
 from rota.common.store import LEASE_MS, Store
-from tests.support import builders
+from tests.support import builders, recount
 from tests.support.builders import GROUP, WORKER, Seeded
 from tests.support.proxy import Proxy
 
@@ -57,9 +57,9 @@ REQUESTS = [
     Request(
         "renew",
         State.RUNNING,
-        lambda store, seeded: store.renew([seeded.run]),
+        lambda store, seeded: builders.renew(store, seeded.run),
         State.RUNNING,
-        [],
+        "renewed",
     ),
 ]
 
@@ -107,9 +107,27 @@ async def test_lost_reply(store: Store, url: str, request_: Request) -> None:
 
 
 async def test_lost_claim(store: Store, url: str) -> None:
+    """Runs whose claim was lost on the way are given by the same request again, as one attempt."""
+    await builders.register(store)
+    await builders.enqueue(store, *(builders.occurrence(job=f"job{n}") for n in range(3)))
+    async with weak_link(url) as (weak, proxy):
+        proxy.lose_reply()
+        with pytest.raises(StoreUnavailable):
+            await builders.claim(weak, n=2, request=7)
+        before = await builders.snapshot(store, virtual=False)
+        again = await builders.claim(weak, n=2, request=7)
+
+    assert 1 == proxy.replies_lost
+    assert ["acme/job0", "acme/job1"] == [run.job_id.partition(":")[0] for run in again.runs]
+    assert [1, 1] == [run.attempt for run in again.runs]
+    assert leases_aside(before) == leases_aside(await builders.snapshot(store, virtual=False))
+    assert {} == await recount.differences(store)
+
+
+async def test_lost_claim_that_nobody_repeats(store: Store, url: str) -> None:
     """Runs whose claim was lost on the way are nobody's until their lease ends; then they go on.
 
-    The attempt counts, as if the worker had died with them. Claiming again gives other runs.
+    The attempt counts, as if the worker had died with them. Another request gives other runs.
     """
     seeded = await builders.seed(store, State.QUEUED)
     async with weak_link(url) as (weak, proxy):

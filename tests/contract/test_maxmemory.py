@@ -45,7 +45,7 @@ async def test_work_drains(store: Store) -> None:
     await store.link.command("SCRIPT", "FLUSH")
     done, tired, back, silent = (await builders.claim(store, n=4)).runs
 
-    assert [] == await store.renew([done])
+    assert "renewed" == await builders.renew(store, done)
     assert "completed" == await builders.complete(store, done)
     assert "retrying" == await builders.retry(store, tired, rest_ms=LEASE_MS)
     await store.release([back])

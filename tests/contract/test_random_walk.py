@@ -9,7 +9,7 @@ import pytest
 from rota.common import keys
 from rota.common.state import State
 from rota.common.store import LEASE_MS, Claimed, Occurrence, Store
-from tests.support import builders
+from tests.support import builders, recount
 from tests.support.builders import DUE_MS, GROUP, HANDLER
 
 STEPS = 300
@@ -130,7 +130,7 @@ class Walk:
 
     async def renew(self) -> None:
         """Renew whatever a worker thinks it holds."""
-        lost = {(run.job_id, run.fence) for run in await self.store.renew(self.held)}
+        lost = {(run.job_id, run.fence) for run in (await self.store.renew(self.held))[0]}
         for run in self.held:
             valid = self.states.get(run.job_id) is State.RUNNING
             valid = valid and run.attempt == self.attempts[run.job_id]
@@ -172,67 +172,6 @@ class Walk:
             await self.store.sweep(GROUP)
 
 
-def recount(space: dict[str, Any]) -> dict[str, Any]:
-    """Return what the counters of the group should be, counted from its runs and queues."""
-    prefix = keys.run(GROUP, "")
-    runs = {
-        name.removeprefix(prefix): v for name, (_, v) in space.items() if name.startswith(prefix)
-    }
-    running = {i: r for i, r in runs.items() if r[b"state"] == b"running"}
-    by_tenant = Counter(r[b"tenant"].decode() for r in running.values())
-    queue = keys.queue(GROUP, "")
-    queued = {name.removeprefix(queue) for name in space if name.startswith(queue)}
-    return {
-        "running": len(running),
-        "weight": len(queued | by_tenant.keys()),
-        "tenants": {t: (by_tenant[t], t in queued or by_tenant[t] > 0) for t in TENANTS},
-        "active": queued,
-        "leases": set(running),
-        "retries": {i for i, r in runs.items() if r[b"state"] == b"retrying"},
-    }
-
-
-def counted(space: dict[str, Any]) -> dict[str, Any]:
-    """Return what the counters of the group are."""
-
-    def members(key: str) -> set[str]:
-        return {name.decode() for name in space.get(key, ("zset", {}))[1]}
-
-    _, root = space.get(keys.root(GROUP), ("hash", {b"running": 0, b"weight": 0}))
-    tenants = {t: space.get(keys.tenant(GROUP, t), ("hash", {}))[1] for t in TENANTS}
-    return {
-        "running": int(root[b"running"]),
-        "weight": int(root[b"weight"]),
-        "tenants": {
-            t: (int(h.get(b"running", 0)), h.get(b"busy") == b"1") for t, h in tenants.items()
-        },
-        "active": members(keys.active(GROUP)),
-        "leases": members(keys.leases(GROUP)),
-        "retries": members(keys.retries(GROUP)),
-    }
-
-
-def states(space: dict[str, Any]) -> dict[str, State]:
-    """Return the state of each run in flight."""
-    prefix = keys.run(GROUP, "")
-    found = {
-        name.removeprefix(prefix): State(value[b"state"].decode())
-        for name, (_, value) in space.items()
-        if name.startswith(prefix)
-    }
-    return {job_id: state for job_id, state in found.items() if state in IN_FLIGHT}
-
-
-def slots(space: dict[str, Any]) -> dict[str, str]:
-    """Return the run in flight of each job that has one."""
-    prefix = keys.slot(GROUP, "")
-    return {
-        name.removeprefix(prefix): value[b"run"].decode()
-        for name, (_, value) in space.items()
-        if name.startswith(prefix) and b"run" in value
-    }
-
-
 @pytest.mark.parametrize("seed", range(6))
 async def test_random_walk(store: Store, seed: int) -> None:
     """Whatever happens in whatever order: model, counters and recount agree, and end at zero."""
@@ -244,14 +183,14 @@ async def test_random_walk(store: Store, seed: int) -> None:
         if number % 5 == 0:
             space = await builders.snapshot(store)
 
-            assert walk.states == states(space), (seed, number)
-            assert walk.slots == slots(space), (seed, number)
-            assert recount(space) == counted(space), (seed, number)
+            assert walk.states == recount.states(space), (seed, number)
+            assert walk.slots == recount.slots(space), (seed, number)
+            assert recount.recount(space) == recount.counted(space), (seed, number)
     assert len(walk.taken) == len(set(walk.steps))
     await walk.drain()
     space = await builders.snapshot(store)
 
-    assert ({}, {}) == (states(space), slots(space))
-    assert recount(space) == counted(space)
-    assert 0 == counted(space)["running"] == counted(space)["weight"]
+    assert ({}, {}) == (recount.states(space), recount.slots(space))
+    assert recount.recount(space) == recount.counted(space)
+    assert 0 == recount.counted(space)["running"] == recount.counted(space)["weight"]
     assert keys.held(GROUP) not in space

@@ -39,7 +39,7 @@ async def test_renewal(store: Store) -> None:
     for _ in range(5):
         await builders.shift(store, LEASE_MS * 3 // 4)
 
-        assert [] == await store.renew([seeded.run])
+        assert "renewed" == await builders.renew(store, seeded.run)
         assert [] == (await store.sweep(GROUP))[0]
     assert "completed" == await builders.complete(store, seeded.run)
 
@@ -49,7 +49,7 @@ async def test_late_renewal(store: Store) -> None:
     seeded = await builders.seed(store, State.RUNNING)
     await builders.shift(store, LEASE_MS * 2)
 
-    assert [] == await store.renew([seeded.run])
+    assert "renewed" == await builders.renew(store, seeded.run)
     assert [] == (await store.sweep(GROUP))[0]
 
 
@@ -122,7 +122,7 @@ async def test_all_runs_of_a_worker(store: Store) -> None:
     taken, _ = await store.sweep(GROUP)
 
     assert {run.job_id for run in silent} == {run.job_id for run in taken}
-    assert [] == await store.renew(alive)
+    assert ([], []) == await store.renew(alive)
 
 
 async def test_lease_without_a_run(store: Store) -> None:
@@ -135,7 +135,7 @@ async def test_lease_without_a_run(store: Store) -> None:
 
 
 async def test_lost_renewals_are_told_apart(store: Store) -> None:
-    """A renewal of many runs, in several groups, tells exactly which are lost."""
+    """A renewal of many runs, in several groups, tells exactly which are lost, and how."""
     await builders.register(store, groups=("gold", "iron"))
     await store.enqueue({name: [builders.occurrence()] for name in ("gold", "iron")})
     _, claims = await store.exchange(WORKER, [], [], {"gold": 1, "iron": 1})
@@ -143,4 +143,4 @@ async def test_lost_renewals_are_told_apart(store: Store) -> None:
     unknown = Claimed("iron", "acme/other:20270115T080000Z", 7, 1, DUE_MS, b"")
     await store.release([gold])
 
-    assert {gold, unknown} == set(await store.renew([iron, gold, unknown]))
+    assert ([gold], [unknown]) == await store.renew([iron, gold, unknown])

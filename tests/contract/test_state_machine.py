@@ -32,6 +32,11 @@ MOVES = [
     Move(State.HELD, Operation.CLAIM, State.RUNNING),
     Move(State.HELD, Operation.CLAIM, State.HELD, worker="other"),
     Move(State.RUNNING, Operation.RENEW, State.RUNNING),
+    Move(None, Operation.ADOPT, State.RUNNING),
+    Move(State.QUEUED, Operation.ADOPT, State.RUNNING),
+    Move(State.HELD, Operation.ADOPT, State.RUNNING),
+    Move(State.RUNNING, Operation.ADOPT, State.RUNNING),
+    Move(State.RETRYING, Operation.ADOPT, State.RUNNING),
     Move(State.RUNNING, Operation.COMPLETE, State.SUCCEEDED),
     Move(State.RUNNING, Operation.COMPLETE, State.DEAD, outcome="dead"),
     Move(State.RUNNING, Operation.RETRY, State.RETRYING),
@@ -50,9 +55,14 @@ def arguments(operation: Operation, seeded: Seeded, move: Move | None = None) ->
     body = builders.completion(run, outcome)
     table: dict[Operation, Sequence[Any]] = {
         Operation.ENQUEUE: seeded.occurrence,
-        Operation.CLAIM: (worker, 1, LEASE_MS),
+        Operation.CLAIM: (worker, 1, LEASE_MS, 1),
         Operation.RENEW: (LEASE_MS, run.job_id, run.fence),
-        Operation.COMPLETE: (run.job_id, run.fence, outcome, body, b""),
+        # Of a claim that came after all that the store knows of.
+        Operation.ADOPT: (
+            *(WORKER, LEASE_MS, run.job_id, run.fence + 1, "acme", "import", builders.HANDLER),
+            *(run.due_ms, 2, 3, run.body),
+        ),
+        Operation.COMPLETE: (run.job_id, run.fence, run.due_ms, outcome, body, b""),
         Operation.RETRY: (run.job_id, run.fence, 10_000, body),
         Operation.RELEASE: (run.job_id, run.fence),
         Operation.PROMOTE: (100,),
@@ -64,10 +74,13 @@ def arguments(operation: Operation, seeded: Seeded, move: Move | None = None) ->
 def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]:
     """Return the reply by which `operation` refuses a run in `state`."""
     over = state in (State.SUCCEEDED, State.DEAD)
+    # The fence of a run that nobody has claimed yet is one that the store must have lost.
+    unclaimed = state in (None, State.QUEUED, State.HELD)
     words: dict[Operation, list[Any]] = {
         Operation.ENQUEUE: [b"past" if over else b"duplicate", job_id.encode()],
-        Operation.CLAIM: [b"ok", 0],
-        Operation.RENEW: [b"lost"],
+        Operation.CLAIM: [b"claimed", 0],
+        Operation.RENEW: [b"unknown" if unclaimed else b"lost"],
+        Operation.ADOPT: [b"lost"],
         # The fence is that of the accepted report: this is the same one, sent again.
         Operation.COMPLETE: [b"completed" if over else b"stale"],
         Operation.RETRY: [b"retrying" if state is State.RETRYING else b"stale"],
@@ -79,8 +92,13 @@ def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]
 
 
 async def act(store: Store, operation: Operation, args: Sequence[Any]) -> Any:
-    """Run one script and return its raw reply."""
-    return (await store.link.batch([Call(operation, keys.root(GROUP), args)]))[0]
+    """Run one script, with the gate closed, and return its raw reply behind the epoch."""
+    epoch = store.epochs.known(GROUP)
+    ((_, wait, *reply),) = await store.link.batch(
+        [Call(operation, keys.root(GROUP), (epoch, *args))]
+    )
+    assert 0 == wait
+    return reply
 
 
 def test_moves_are_complete() -> None:

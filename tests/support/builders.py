@@ -10,8 +10,9 @@ from rota.common import keys, message
 from rota.common.catalog import Catalog
 from rota.common.job import job_id
 from rota.common.message import Completion
+from rota.common.scripts import GATE_MS
 from rota.common.state import State
-from rota.common.store import Claim, Claimed, Ended, Occurrence, Resting, Store
+from rota.common.store import Adoption, Claim, Claimed, Ended, Occurrence, Resting, Store
 from rota.common.worker_info import HandlerInfo, WorkerInfo
 
 GROUP = "gold"
@@ -120,10 +121,30 @@ async def enqueue(store: Store, *runs: Occurrence, group: str = GROUP) -> list[t
     return (await store.enqueue({group: runs}))[group]
 
 
-async def claim(store: Store, n: int = 1, worker: str = WORKER, group: str = GROUP) -> Claim:
+async def claim(
+    store: Store, n: int = 1, worker: str = WORKER, group: str = GROUP, request: int = 0
+) -> Claim:
     """Claim up to `n` runs of one group for a worker that is registered."""
-    _, claims = await store.exchange(worker, [], [], {group: n})
+    _, claims = await store.exchange(worker, [], [], {group: n}, request=request)
     return claims[group]
+
+
+async def renew(store: Store, run: Claimed) -> str:
+    """Renew the lease of `run`; return what became of it."""
+    lost, unknown = await store.renew([run])
+    return "lost" if run in lost else "unknown" if run in unknown else "renewed"
+
+
+def adoption(run: Claimed, attempts: int = 3) -> Adoption:
+    """Return what `WORKER` knows of a run that it holds."""
+    tenant, _, job = run.job_id.partition(":")[0].partition("/")
+    return Adoption(run, tenant, job, HANDLER, attempts)
+
+
+async def adopt(store: Store, *runs: Claimed, worker: str = WORKER) -> list[str]:
+    """Bring back claims that the store has lost; return what became of each."""
+    lost = await store.adopt(worker, GROUP, [adoption(run) for run in runs])
+    return ["lost" if run in lost else "adopted" for run in runs]
 
 
 async def complete(store: Store, run: Claimed, outcome: str = "succeeded") -> str:
@@ -179,6 +200,17 @@ async def state_of(store: Store, job_id: str, group: str = GROUP) -> State | Non
 async def shift(store: Store, ms: int, group: str = GROUP) -> None:
     """Let `ms` milliseconds pass for the leases, rests and shares of `group` (see `lib.lua`)."""
     await store.link.command("HINCRBY", keys.root(group), "skew", ms)
+
+
+async def change_server(store: Store, group: str = GROUP) -> None:
+    """Let the store find, with the next script, that it is served by another process."""
+    await store.link.command("HSET", keys.root(group), "server", "0" * 40)
+
+
+async def close_gate(store: Store, group: str = GROUP) -> None:
+    """Let the store see what has become of it, and let the time pass until its gate is closed."""
+    await store.sweep(group)
+    await shift(store, GATE_MS, group)
 
 
 _READ: dict[bytes, tuple[Any, ...]] = {

@@ -11,7 +11,12 @@ def groups() -> str:
 
 
 def root(group: str) -> str:
-    """Return the HASH of the group's counters: fence, virtual time, running, weight. Kept."""
+    """Return the HASH of what the group has one of. Kept.
+
+    Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight.
+    The gate: server (the process's run_id), epoch, gate (when it closes, ms), and born: the epoch in
+    which the group began without a witness, 0 once one has come. And fence, the highest one given.
+    """
     return f"rota:{{{group}}}"
 
 
@@ -21,7 +26,7 @@ def jobs(group: str) -> str:
 
 
 def slot(group: str, ref: str) -> str:
-    """Return the HASH of one job: run in flight, cursor, last end and outcome. Kept."""
+    """Return the HASH of one job: run in flight, cursor; last end, outcome and fence. Kept."""
     return f"{root(group)}:s:{ref}"
 
 
@@ -93,3 +98,8 @@ def worker(group: str, worker_id: str) -> str:
 def handlers(group: str, worker_id: str) -> str:
     """Return the SET of handlers that a worker serves. Gone when its worker is, after 30 s."""
     return f"{root(group)}:wh:{worker_id}"
+
+
+def claim(group: str, worker_id: str) -> str:
+    """Return the STRING of a worker's last claim: request number, job_ids. Gone after a lease."""
+    return f"{root(group)}:c:{worker_id}"

@@ -6,6 +6,9 @@ from importlib import resources
 
 from rota.common.state import Operation
 
+LEAD = "lead"  # a script that moves no run
+GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
+
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
 _NEEDS_MEMORY = {Operation.ENQUEUE}
 
@@ -16,8 +19,12 @@ def source(name: str) -> str:
 
 
 @cache
-def script(operation: Operation) -> tuple[bytes, str]:
-    """Return the script of `operation` as the store gets it, and its SHA-1 in hex."""
+def script(operation: str, gate_ms: int = GATE_MS) -> tuple[bytes, str]:
+    """Return the script of `operation` as the store gets it, and its SHA-1 in hex.
+
+    `gate_ms` is how long the gate stays open after the store may have lost writes.
+    """
     shebang = "#!lua\n" if operation in _NEEDS_MEMORY else "#!lua flags=allow-oom\n"
-    text = (shebang + source("lib") + source(operation)).encode()
+    constants = f"local GATE = {gate_ms}\n"
+    text = (shebang + constants + source("lib") + source(operation)).encode()
     return text, sha1(text, usedforsecurity=False).hexdigest()

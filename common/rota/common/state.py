@@ -30,6 +30,7 @@ class Operation(StrEnum):
     ENQUEUE = "enqueue"
     CLAIM = "claim"
     RENEW = "renew"
+    ADOPT = "adopt"
     COMPLETE = "complete"
     RETRY = "retry"
     RELEASE = "release"
@@ -42,10 +43,19 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (State.QUEUED, Operation.CLAIM): (State.RUNNING, State.HELD),
     (State.HELD, Operation.CLAIM): (State.RUNNING, State.HELD),
     (State.RUNNING, Operation.RENEW): (State.RUNNING,),
+    (None, Operation.ADOPT): (State.RUNNING,),
+    (State.QUEUED, Operation.ADOPT): (State.RUNNING,),
+    (State.HELD, Operation.ADOPT): (State.RUNNING,),
+    (State.RUNNING, Operation.ADOPT): (State.RUNNING,),
+    (State.RETRYING, Operation.ADOPT): (State.RUNNING,),
     (State.RUNNING, Operation.COMPLETE): (State.SUCCEEDED, State.DEAD),
     (State.RUNNING, Operation.RETRY): (State.RETRYING,),
     (State.RUNNING, Operation.RELEASE): (State.QUEUED,),
     (State.RUNNING, Operation.RESCUE): (State.QUEUED, State.DEAD),
     (State.RETRYING, Operation.PROMOTE): (State.QUEUED,),
 }
-"""(state before, operation) -> the states it may lead to; every other pair changes nothing."""
+"""(state before, operation) -> the states it may lead to; every other pair changes nothing.
+
+While a group's gate is open nothing is enqueued, claimed, promoted or rescued, and a completion that
+the store has forgotten is accepted in any state but the final ones.
+"""

@@ -1,11 +1,15 @@
 """The store's transitions and reads as typed methods; the scripts' words become values here."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from random import getrandbits
 from typing import Any, NamedTuple
 
 from rota.common import keys, message
+from rota.common.epochs import Epochs
 from rota.common.link import LONGEST_BLOCK, Call, Link
 from rota.common.message import Completion
+from rota.common.scripts import LEAD
 from rota.common.state import Operation
 
 LEASE_MS = 15_000  # a worker that is silent for so long has lost its runs
@@ -36,12 +40,23 @@ class Claimed(NamedTuple):
     body: bytes
 
 
+class Adoption(NamedTuple):
+    """A held run with what the store needs to know of it again."""
+
+    run: Claimed
+    tenant: str
+    job: str
+    handler: str
+    attempts: int
+
+
 class Claim(NamedTuple):
     """The answer to a claim."""
 
     registered: bool  # False: the store does not know this worker; register and claim again
     more: bool  # whether claimable runs are left
     runs: list[Claimed]
+    wait_s: float = 0.0  # seconds until the gate closes; 0 if it is closed
 
 
 class Ended(NamedTuple):
@@ -70,86 +85,158 @@ class Rescued(NamedTuple):
     state: str  # queued or dead
 
 
+class Lead(NamedTuple):
+    """Who leads a group."""
+
+    term: int  # the caller's; 0 if it does not lead
+    leader: str  # its id; empty if nobody leads
+    schedulers: int  # how many are alive
+
+
+class Answer(NamedTuple):
+    """What a script answered, behind the epoch."""
+
+    wait_ms: int  # until the group's gate closes; 0 if it is closed
+    values: list[Any]
+
+    def words(self) -> list[str]:
+        """Return the values as text."""
+        return [value.decode() for value in self.values]
+
+
 class Store:
     """One store, as scheduler, workers and commands see it."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self.epochs = Epochs()
+        # Somewhere else than a process before us that had our name: its claims are not ours.
+        self._requests = count(getrandbits(48))
+
+    async def _ask(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Answer]:
+        """Run scripts on groups in one round trip, each with the epoch that we know."""
+        replies = await self.link.batch(
+            [
+                Call(operation, keys.root(group), (self.epochs.known(group), *args))
+                for operation, group, args in calls
+            ]
+        )
+        for (_, group, _), reply in zip(calls, replies, strict=True):
+            self.epochs.note(group, reply[0], reply[1])
+        return [Answer(reply[1], reply[2:]) for reply in replies]
 
     async def enqueue(
-        self, runs: Mapping[str, Sequence[Occurrence]]
+        self, runs: Mapping[str, Sequence[Occurrence]], terms: Mapping[str, int] | None = None
     ) -> dict[str, list[tuple[str, str]]]:
         """Enqueue runs, by group; return for each the word and job_id that `enqueue.lua` documents.
 
-        All groups travel in one round trip.
+        All groups travel in one round trip. The word `gated` means that the group's gate is open
+        and nothing was done: send it again. `terms` tells the term in which the caller leads each
+        group; the word `deposed` means that another leads it now. Without, nobody needs to lead.
         """
-        replies = await self.link.batch(
+        answers = await self._ask(
             [
-                Call(Operation.ENQUEUE, keys.root(group), [value for run in batch for value in run])
+                (
+                    Operation.ENQUEUE,
+                    group,
+                    [(terms or {}).get(group, 0), *(value for run in batch for value in run)],
+                )
                 for group, batch in runs.items()
             ]
         )
-        return {group: _pairs(reply) for group, reply in zip(runs, replies, strict=True)}
+        return {
+            group: [("gated", "")] * len(runs[group]) if answer.wait_ms else _pairs(answer.values)
+            for group, answer in zip(runs, answers, strict=True)
+        }
 
     async def exchange(
         self,
         worker: str,
         ended: Iterable[Ended],
         resting: Iterable[Resting],
-        wanted: dict[str, int],
+        wanted: Mapping[str, int],
         lease_ms: int = LEASE_MS,
+        request: int = 0,
     ) -> tuple[dict[str, str], dict[str, Claim]]:
         """Report what ended and claim what is wanted, all in one round trip.
 
-        `wanted` tells how many runs to claim from each group. Returns the word for each reported
+        `wanted` tells how many runs to claim from each group; `request` is a number that is new for
+        each exchange, and the same when one is sent again. Returns the word for each reported
         job_id, and the claim of each group.
         """
         calls, reported = _reports(ended, resting)
         claims = [
-            Call(Operation.CLAIM, keys.root(group), (worker, n, lease_ms))
+            (Operation.CLAIM, group, (worker, n, lease_ms, request or next(self._requests)))
             for group, n in wanted.items()
         ]
-        replies = await self.link.batch(calls + claims)
+        answers = await self._ask([*calls, *claims])
         words: dict[str, str] = {}
-        for job_ids, reply in zip(reported, replies, strict=False):
-            words.update(zip(job_ids, (word.decode() for word in reply), strict=True))
-        answers = replies[len(calls) :]
-        return words, {g: _claim(g, r) for g, r in zip(wanted, answers, strict=True)}
+        for job_ids, answer in zip(reported, answers, strict=False):
+            words.update(zip(job_ids, answer.words(), strict=True))
+        given = answers[len(calls) :]
+        return words, {g: _claim(g, a) for g, a in zip(wanted, given, strict=True)}
 
-    async def renew(self, runs: Iterable[Claimed], lease_ms: int = LEASE_MS) -> list[Claimed]:
-        """Lengthen the leases of `runs`; return those that are lost."""
+    async def renew(
+        self, runs: Iterable[Claimed], lease_ms: int = LEASE_MS
+    ) -> tuple[list[Claimed], list[Claimed]]:
+        """Lengthen the leases of `runs`; return those that are lost, and those to adopt."""
         grouped = _by_group(runs)
-        replies = await self.link.batch(
+        answers = await self._ask(
             [
-                Call(Operation.RENEW, keys.root(group), (lease_ms, *_fences(held)))
+                (Operation.RENEW, group, (lease_ms, *_fences(held)))
                 for group, held in grouped.items()
             ]
         )
-        return [
-            run
-            for held, reply in zip(grouped.values(), replies, strict=True)
-            for run, word in zip(held, reply, strict=True)
-            if word == b"lost"
+        words = [
+            (run, word)
+            for held, answer in zip(grouped.values(), answers, strict=True)
+            for run, word in zip(held, answer.words(), strict=True)
         ]
+        lost = [run for run, word in words if word == "lost"]
+        return lost, [run for run, word in words if word == "unknown"]
+
+    async def adopt(
+        self, worker: str, group: str, runs: Sequence[Adoption], lease_ms: int = LEASE_MS
+    ) -> list[Claimed]:
+        """Bring back claims that the store has lost; return those that can't be."""
+        args: list[Any] = [worker, lease_ms]
+        for run, tenant, job, handler, attempts in runs:
+            args += (run.job_id, run.fence, tenant, job, handler, run.due_ms, run.attempt)
+            args += (attempts, run.body)
+        answer = (await self._ask([(Operation.ADOPT, group, args)]))[0]
+        return [
+            each.run for each, word in zip(runs, answer.words(), strict=True) if word == "lost"
+        ]
+
+    async def lead(self, group: str, scheduler: str, ttl_ms: int, *, wanted: bool) -> Lead:
+        """Lead `group` for `ttl_ms`, or go on to; if not `wanted`, only hear who does."""
+        answer = (await self._ask([(LEAD, group, (scheduler, ttl_ms, int(wanted)))]))[0]
+        term, leader, schedulers = answer.values
+        return Lead(term, leader.decode(), schedulers)
+
+    async def resign(self, group: str, scheduler: str) -> None:
+        """Lead `group` no more; harmless if somebody else does."""
+        await self._ask([(LEAD, group, (scheduler, 0, 0))])
 
     async def release(self, runs: Iterable[Claimed]) -> None:
         """Give runs back, uncounted."""
-        calls = [
-            Call(Operation.RELEASE, keys.root(group), _fences(held))
-            for group, held in _by_group(runs).items()
-        ]
-        await self.link.batch(calls)
+        await self._ask(
+            [
+                (Operation.RELEASE, group, _fences(held))
+                for group, held in _by_group(runs).items()
+            ]
+        )
 
     async def sweep(self, group: str) -> tuple[list[Rescued], float]:
         """Promote rested runs and rescue abandoned ones; return those, and seconds to the next."""
-        promoted, rescued = await self.link.batch(
+        promoted, rescued = await self._ask(
             [
-                Call(Operation.PROMOTE, keys.root(group), (_SWEEP_LIMIT,)),
-                Call(Operation.RESCUE, keys.root(group), (_SWEEP_LIMIT,)),
+                (Operation.PROMOTE, group, (_SWEEP_LIMIT,)),
+                (Operation.RESCUE, group, (_SWEEP_LIMIT,)),
             ]
         )
-        waits = [wait for wait in (promoted[1], rescued[0]) if wait >= 0]
-        fields = rescued[1:]
+        waits = [wait for wait in (promoted.values[1], rescued.values[0]) if wait >= 0]
+        fields = rescued.values[1:]
         taken = [
             Rescued(i.decode(), w.decode(), int(a), s.decode())
             for i, w, a, s in zip(*(fields[k::4] for k in range(4)), strict=True)
@@ -208,30 +295,32 @@ def _fences(runs: Iterable[Claimed]) -> list[Any]:
 
 def _reports(
     ended: Iterable[Ended], resting: Iterable[Resting]
-) -> tuple[list[Call], list[list[str]]]:
+) -> tuple[list[tuple[str, str, list[Any]]], list[list[str]]]:
     """Return one call for each group and operation, and the job_ids that each call reports."""
     grouped: dict[tuple[Operation, str], tuple[list[Any], list[str]]] = {}
     for end in ended:
         args, ids = grouped.setdefault((Operation.COMPLETE, end.run.group), ([], []))
-        args += (end.run.job_id, end.run.fence, end.outcome, end.completion, end.result)
+        args += (end.run.job_id, end.run.fence, end.run.due_ms)
+        args += (end.outcome, end.completion, end.result)
         ids.append(end.run.job_id)
     for rest in resting:
         args, ids = grouped.setdefault((Operation.RETRY, rest.run.group), ([], []))
         args += (rest.run.job_id, rest.run.fence, rest.rest_ms, rest.completion)
         ids.append(rest.run.job_id)
-    calls = [Call(op, keys.root(group), args) for (op, group), (args, _) in grouped.items()]
+    calls = [(op, group, args) for (op, group), (args, _) in grouped.items()]
     return calls, [ids for _, ids in grouped.values()]
 
 
-def _claim(group: str, reply: list[Any]) -> Claim:
-    if reply[0] == b"unregistered":
-        return Claim(registered=False, more=False, runs=[])
-    columns = (reply[2 + k :: 5] for k in range(5))
+def _claim(group: str, answer: Answer) -> Claim:
+    wait_s, values = answer.wait_ms / 1000, answer.values
+    if not values or values[0] == b"unregistered":
+        return Claim(wait_s=wait_s, registered=not values, more=False, runs=[])
+    columns = (values[2 + k :: 5] for k in range(5))
     runs = [
         Claimed(group, i.decode(), int(fence), int(attempt), int(due), body)
         for i, fence, attempt, due, body in zip(*columns, strict=True)
     ]
-    return Claim(registered=True, more=reply[1] == 1, runs=runs)
+    return Claim(wait_s=wait_s, registered=True, more=values[1] == 1, runs=runs)
 
 
 def _completion(fields: dict[bytes, bytes]) -> tuple[Completion, int]:

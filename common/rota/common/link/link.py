@@ -33,8 +33,7 @@ from rota.common.link.cluster import Cluster
 from rota.common.link.server import Server
 from rota.common.link.topology import Sentinel, Single, Topology
 from rota.common.link.url import Address, Kind
-from rota.common.scripts import script
-from rota.common.state import Operation
+from rota.common.scripts import GATE_MS, script
 
 # Somebody else may serve this by now.
 _LOST = (
@@ -46,14 +45,14 @@ _LOST = (
     ClusterDownError,
 )
 _LOST_WORDS = ("UNBLOCKED", "NOREPLICAS")  # for these redis-py has no class
-# The slot is moving, or moved again meanwhile: nobody was lost, nothing was done, come back later.
+# A slot of a cluster is moving: nothing was done, come back later.
 _MOVING = (TryAgainError, AskError)
 
 
 class Call(NamedTuple):
     """One script to run on one group."""
 
-    operation: Operation
+    operation: str  # a script's name
     root: str  # the group's root key
     args: Sequence[Any]
 
@@ -61,14 +60,18 @@ class Call(NamedTuple):
 class _Request(NamedTuple):
     command: Sequence[Any]
     key: str | None  # tells which server; None: any
-    operation: Operation | None = None  # the script that the command runs
+    script: bytes | None = None  # the text of the script that the command runs
     asking: bool = False  # whether a server is to serve a slot that it is still being given
 
 
 class Link:
-    """A process's connections to one store. It belongs to the event loop that uses it first."""
+    """A process's connections to one store. It belongs to the event loop that uses it first.
 
-    def __init__(self, url: str) -> None:
+    `gate_ms` is how long a group's gate stays open after the store may have lost writes.
+    """
+
+    def __init__(self, url: str, gate_ms: int = GATE_MS) -> None:
+        self._gate_ms = gate_ms
         address = Address(url)
         self.address = address.shown
         servers.check(address, address.entry(*address.hosts[:1]))
@@ -87,18 +90,15 @@ class Link:
         Raises `StoreUnavailable` only when no server answers. For what must not be lost when the
         servers of other groups are away.
         """
-        requests = [
-            _Request(
-                ("EVALSHA", script(call.operation)[1], 1, call.root, *call.args),
-                call.root,
-                call.operation,
-            )
-            for call in calls
-        ]
+        requests = [self._script_request(call) for call in calls]
         replies = await self._replies(requests)
         if all(isinstance(reply, StoreUnavailable) for reply in replies):
             return _all_good(replies)
         return [r if isinstance(r, StoreUnavailable) else _good(r) for r in replies]
+
+    def _script_request(self, call: Call) -> _Request:
+        text, sha = script(call.operation, self._gate_ms)
+        return _Request(("EVALSHA", sha, 1, call.root, *call.args), call.root, text)
 
     async def command(self, *command: Any, key: str | None = None) -> Any:
         """Run one command and return its reply.
@@ -172,8 +172,7 @@ class Link:
         if isinstance(error, StoreError):
             return error
         if isinstance(error, _MOVING):
-            reason = str(error).partition(" ")[0]
-            return StoreUnavailable(f"store {self.address}: keys are moving ({reason}), try again")
+            return StoreUnavailable(f"store {self.address}: keys are moving to another node")
         if _is_lost(error):
             return StoreUnavailable(f"store {self.address} can't be reached: {error}")
         refused = " refused" if isinstance(error, ResponseError) else ""
@@ -199,8 +198,8 @@ async def _with_scripts(client: Any, requests: Sequence[_Request]) -> list[Any]:
     replies = await _round_trip(client, requests)
     missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if missing:
-        operations = {operation for i in missing if (operation := requests[i].operation)}
-        load = [_Request(("SCRIPT", "LOAD", script(name)[0]), None) for name in operations]
+        texts = {text for i in missing if (text := requests[i].script)}
+        load = [_Request(("SCRIPT", "LOAD", text), None) for text in texts]
         await _round_trip(client, load)
         again = await _round_trip(client, [requests[i] for i in missing])
         for i, reply in zip(missing, again, strict=True):

@@ -1,27 +1,41 @@
 -- complete: running -> succeeded or dead. Ends runs, frees their jobs' slots, tells who waits.
+-- While the gate is open, a completion that the store has forgotten is taken again.
 --
 -- KEYS[1]  the group's root key
--- ARGV     five values for each run:
---          job_id, fence, outcome (succeeded or dead), completion (msgpack), result (msgpack or '')
--- Returns  a word for each run:
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV     from 2 on, six values for each run: job_id, fence, due (ms),
+--          outcome (succeeded or dead), completion (msgpack), result (msgpack or '')
+-- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          completed  accepted, now or when the same completion came before
 --          stale      the run is no longer held under this fence; nothing was written
 
-local reply = {}
-for i = 1, #ARGV, 5 do
-  local id, fence = ARGV[i], ARGV[i + 1]
-  local run = held_by(id, fence)
+-- Make of what the store remembers of the run, if anything, one that can be finished.
+local function restored(id, held, due)
+  local name, job = string.match(id, '^([^/]+)/([^:]+):')
+  if not name or not forgotten(id, tonumber(held), true) then return nil end
+  local record = P .. ':j:' .. id
+  local keep = call('HGET', record, 'keep') or (due == 0 and KEEP or 0)
+  withdraw(id)
+  advance_cursor(slot_of(id), due)
+  call('HSET', record, 'tenant', name, 'job', job, 'due', due)
+  return {id = id, fence = held, tenant = name, job = job, keep = tonumber(keep)}
+end
+
+for i = 2, #ARGV, 6 do
+  local id, held = ARGV[i], ARGV[i + 1]
+  local run = held_by(id, held)
   local word = 'completed'
   if run then
     end_attempt(run)
-    finish(run, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
-    call('HSET', P .. ':s:' .. run.tenant .. '/' .. run.job, 'fence', fence)
-  else
-    -- The reply to the first sending was lost: the job's slot knows the last fence it accepted.
-    local ref = string.match(id, '^([^:]+):')
-    if not ref or call('HGET', P .. ':s:' .. ref, 'fence') ~= fence then word = 'stale' end
+  elseif wait > 0 then
+    run = restored(id, held, tonumber(ARGV[i + 2]))
   end
-  reply[#reply + 1] = word
+  if run then
+    finish(run, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+  elseif call('HGET', slot_of(id), 'fence') ~= held then
+    word = 'stale'  -- else the reply to the first sending was lost
+  end
+  answer(word)
 end
 save()
 return reply

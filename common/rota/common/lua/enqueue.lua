@@ -1,22 +1,30 @@
 -- enqueue: nothing -> queued. Accepts occurrences, at most once each and never beside another run.
 --
 -- KEYS[1]  the group's root key
--- ARGV     eight values for each run:
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV[2]  the term in which the caller leads the group; 0 for one that needs not lead
+-- ARGV     from 3 on, eight values for each run:
 --          job_id, tenant, job, handler, due (ms), attempts, keep (ms), body (msgpack JobRequest)
 --          due is 0 for a run that somebody triggered: it stands for no occurrence
--- Returns  two values for each run, word and job_id:
+-- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values for
+--          each run, word and job_id:
 --          queued     accepted
---          duplicate  this occurrence is in flight already, as job_id
+--          duplicate  this run is in flight already, as job_id
 --          past       this occurrence, or a later one, was accepted before and is over
+--          deposed    another scheduler leads the group in a later term; nothing was done
 --          busy       the job's last run is not over; job_id is that run
 
-local reply = {}
-for i = 1, #ARGV, 8 do
+if wait > 0 then return reply end
+local term = tonumber(ARGV[2])
+local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
+for i = 3, #ARGV, 8 do
   local id, due = ARGV[i], tonumber(ARGV[i + 4])
   local slot = P .. ':s:' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
   local s = call('HMGET', slot, 'run', 'due', 'last')
   local word, detail = 'queued', id
-  if s[1] == id then
+  if deposed then
+    word, detail = 'deposed', ''
+  elseif s[1] == id then
     word = 'duplicate'
   elseif s[1] and call('EXISTS', P .. ':j:' .. s[1]) == 1 then
     word, detail = 'busy', s[1]
@@ -33,7 +41,7 @@ for i = 1, #ARGV, 8 do
     end
     push(id, tenant(ARGV[i + 1]), 'RPUSH')
   end
-  reply[#reply + 1], reply[#reply + 2] = word, detail
+  answer(word, detail)
 end
 save()
 return reply

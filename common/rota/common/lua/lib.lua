@@ -5,16 +5,26 @@
 -- busy starts at `v`, so nobody banks idle time and nobody owes for an idle fleet that he used.
 -- At claim a tenant is charged an estimate, at renewal and completion the difference to the truth.
 
+-- The gate. A server process that is not the one that we knew may have lost writes: it was restarted,
+-- or it is a replica that was promoted. For GATE ms nothing is enqueued, claimed or rescued, while live
+-- workers report again what they hold (renew, adopt) and what they completed (complete). Each time the
+-- epoch rises. A caller that knows an epoch is a witness: the group had data then, even if the store
+-- has none.
+
 local P = KEYS[1]
 local WAKE_CAP, DEAD_CAP, DEAD_TTL, DONE_CAP = 64, 10000, 7 * 86400000, 50000
+local KEEP = 3600000  -- ms, for a triggered run of which the store has lost how long to keep it
 local call = redis.call
 
-local meta = call('HMGET', P, 'skew', 'v', 'v_at', 'running', 'weight', 'fence')
+local meta = call('HMGET', P, 'skew', 'v', 'v_at', 'running', 'weight', 'fence', 'server', 'gate',
+                  'epoch', 'born')
 local clock = call('TIME')
 -- `skew` is a door for tests: it moves this group's clock by that many milliseconds.
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + (tonumber(meta[1]) or 0)
 local running, weight = tonumber(meta[4]) or 0, tonumber(meta[5]) or 0
 local v, v_at = tonumber(meta[2]) or 0, tonumber(meta[3]) or now
+local fence, gate = tonumber(meta[6]) or 0, tonumber(meta[8]) or 0
+local epoch, born = tonumber(meta[9]) or 0, tonumber(meta[10]) or 0
 local pushed, tenants = 0, {}
 
 if weight > 0 and now > v_at then
@@ -23,6 +33,34 @@ end
 
 local function int(n)
   return string.format('%.0f', n)
+end
+
+-- Whether the caller knows better than the store: it has heard of an epoch that the store has
+-- forgotten, or it knew the group before somebody without knowledge began it anew (`born`).
+local function witnesses(known)
+  return known > epoch or (known > 0 and known < born)
+end
+
+local function open_gate(known, info)
+  local lost = meta[7] or witnesses(known)
+  epoch = math.max(epoch + 1, known + 1, now)
+  if lost then gate, born = now + GATE, 0 else born = epoch end
+  -- An hour ahead: above whatever a master that we lost sight of may still give out.
+  fence = math.max(fence, (clock[1] + 3600) * 1000000 + clock[2])
+  call('HSET', P, 'server', string.match(info, 'run_id:(%x+)'), 'gate', int(gate),
+       'epoch', int(epoch), 'born', int(born), 'fence', int(fence))
+end
+
+do
+  local info, known = call('INFO', 'server'), tonumber(ARGV[1])
+  local same = meta[7] and string.find(info, 'run_id:' .. meta[7], 1, true)
+  if not same or witnesses(known) then open_gate(known, info) end
+end
+local wait = math.max(0, gate - now)
+local reply = {epoch, wait}
+
+local function answer(...)
+  for _, value in ipairs({...}) do reply[#reply + 1] = value end
 end
 
 local function tenant(name)
@@ -66,7 +104,8 @@ local function save()
       call('ZREM', P .. ':active', name)
     end
   end
-  call('HSET', P, 'v', v, 'v_at', int(now), 'running', running, 'weight', weight)
+  call('HSET', P, 'v', v, 'v_at', int(now), 'running', running, 'weight', weight,
+       'fence', int(fence))
   if pushed > 0 then
     local room = WAKE_CAP - call('LLEN', P .. ':wake')
     for _ = 1, math.min(pushed, room) do call('RPUSH', P .. ':wake', '1') end
@@ -83,6 +122,18 @@ local function held_by(id, fence)
           worker = r[9], keep = tonumber(r[10]) or 0}
 end
 
+-- Let `t` pay for a run that starts now, under `held` and the worker's lease.
+local function begin_attempt(id, t, held, worker, lease)
+  if not t.busy then
+    t.busy, t.vt, weight = true, math.max(t.vt, v), weight + t.weight
+  end
+  call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', int(held), 'worker', worker,
+       'at', int(now), 'charged', t.est)
+  call('ZADD', P .. ':leases', int(now + lease), id)
+  charge(t, t.est)
+  t.running, running = t.running + 1, running + 1
+end
+
 -- End the attempt: the lease goes, the tenant pays what the attempt really took.
 local function end_attempt(run)
   local t = tenant(run.tenant)
@@ -94,15 +145,48 @@ local function end_attempt(run)
   return t
 end
 
+-- Take the run out of wherever it waits or runs; pointers to it are hints and may stay.
+local function withdraw(id)
+  local run = held_by(id)
+  if run then end_attempt(run) end
+  call('ZREM', P .. ':retries', id)
+end
+
+local function slot_of(id)
+  return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
+end
+
+-- Whether the store may have forgotten that `id` was claimed under `held`: the run has not ended, and
+-- neither it nor its job is known to have been claimed later. `of_run` asks for the run alone.
+local function forgotten(id, held, of_run)
+  local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
+  if r[1] == 'succeeded' or r[1] == 'dead' then return false end
+  if r[2] and tonumber(r[2]) >= held then return false end
+  if r[1] and of_run then return true end
+  local s = call('HMGET', slot_of(id), 'last', 'fence')
+  return s[1] ~= id and tonumber(s[2] or 0) < held
+end
+
+-- Note that the occurrence that was due at `due` was accepted; 0 for a run that stands for none.
+local function advance_cursor(slot, due)
+  if due > 0 and due > tonumber(call('HGET', slot, 'due') or 0) then
+    call('HSET', slot, 'due', int(due))
+  end
+end
+
 local function publish(completion)
   call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', int(now))
 end
 
--- End the run: free the job's slot, tell who waits, keep what is to be kept.
+-- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is that
+-- of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
   local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. run.tenant .. '/' .. run.job
-  if call('HGET', slot, 'run') == run.id then call('HDEL', slot, 'run') end
-  call('HSET', slot, 'ended', int(now), 'outcome', outcome, 'last', run.id)
+  local s = call('HMGET', slot, 'run', 'fence')
+  if s[1] == run.id then call('HDEL', slot, 'run') end
+  if tonumber(s[2] or 0) < tonumber(run.fence) then
+    call('HSET', slot, 'ended', int(now), 'outcome', outcome, 'last', run.id, 'fence', run.fence)
+  end
   publish(completion)
   local ttl = run.keep
   if outcome == 'dead' then

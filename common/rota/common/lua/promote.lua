@@ -1,10 +1,16 @@
 -- promote: retrying -> queued, for the runs that have rested long enough.
 --
 -- KEYS[1]  the group's root key
--- ARGV[1]  the most runs to promote in one call
--- Returns  {count, wait}: how many were promoted; ms until the next is due, -1 if there is none
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV[2]  the most runs to promote in one call
+-- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then how many were
+--          promoted, and ms until the next is due, -1 if there is none
 
-local ids = call('ZRANGEBYSCORE', P .. ':retries', '-inf', int(now), 'LIMIT', 0, ARGV[1])
+if wait > 0 then
+  answer(0, wait)
+  return reply
+end
+local ids = call('ZRANGEBYSCORE', P .. ':retries', '-inf', int(now), 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do
   local record = P .. ':j:' .. id
   call('ZREM', P .. ':retries', id)
@@ -16,4 +22,5 @@ for _, id in ipairs(ids) do
 end
 save()
 local first = call('ZRANGE', P .. ':retries', 0, 0, 'WITHSCORES')
-return {#ids, first[2] and math.max(0, tonumber(first[2]) - now) or -1}
+answer(#ids, first[2] and math.max(0, tonumber(first[2]) - now) or -1)
+return reply

@@ -1,15 +1,17 @@
 -- renew: running -> running. Lengthens leases; a long run pays for its service while it runs.
 --
 -- KEYS[1]  the group's root key
--- ARGV[1]  lease, ms
--- ARGV     from 2 on, two values for each run: job_id, fence
--- Returns  a word for each run:
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV[2]  lease, ms
+-- ARGV     from 3 on, two values for each run: job_id, fence
+-- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          renewed  the lease ends `lease` ms from now
---          lost     the run is no longer held under this fence: stop it and write nothing
+--          unknown  the store has lost this claim: adopt it
+--          lost     the run was taken back or has ended: stop it and write nothing
 
-local lease, reply = tonumber(ARGV[1]), {}
-for i = 2, #ARGV, 2 do
-  local id = ARGV[i]
+local lease = tonumber(ARGV[2])
+for i = 3, #ARGV, 2 do
+  local id, held = ARGV[i], tonumber(ARGV[i + 1])
   local run = held_by(id, ARGV[i + 1])
   if run then
     call('ZADD', P .. ':leases', int(now + lease), id)
@@ -18,8 +20,10 @@ for i = 2, #ARGV, 2 do
       charge(tenant(run.tenant), elapsed - run.charged)
       call('HSET', P .. ':j:' .. id, 'charged', elapsed)
     end
+    answer('renewed')
+  else
+    answer(forgotten(id, held) and 'unknown' or 'lost')
   end
-  reply[#reply + 1] = run and 'renewed' or 'lost'
 end
 save()
 return reply

@@ -2,12 +2,18 @@
 -- that did not renew their leases. The attempt counts: a run that kills its workers comes to an end.
 --
 -- KEYS[1]  the group's root key
--- ARGV[1]  the most runs to rescue in one call
--- Returns  {wait, rescued*}: ms until the next lease ends, -1 if there is none; then for each run
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV[2]  the most runs to rescue in one call
+-- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then ms until the
+--          next lease ends, -1 if there is none; then for each rescued run
 --          job_id, worker, attempt, state (queued or dead)
 
-local reply = {-1}
-local ids = call('ZRANGEBYSCORE', P .. ':leases', '-inf', int(now), 'LIMIT', 0, ARGV[1])
+if wait > 0 then
+  answer(wait)
+  return reply
+end
+local rescued = {}
+local ids = call('ZRANGEBYSCORE', P .. ':leases', '-inf', int(now), 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do
   local run = held_by(id)
   if not run then
@@ -23,12 +29,15 @@ for _, id in ipairs(ids) do
       publish(cmsgpack.pack(report))
     else
       state, report.outcome = 'dead', 'dead'
+      -- Under a fence of our own: the silent worker's completion is not the one that was accepted.
+      fence = fence + 1
+      run.fence = int(fence)
       finish(run, 'dead', cmsgpack.pack(report), '')
     end
-    for _, value in ipairs({id, run.worker, run.attempt, state}) do reply[#reply + 1] = value end
+    for _, value in ipairs({id, run.worker, run.attempt, state}) do rescued[#rescued + 1] = value end
   end
 end
 save()
 local first = call('ZRANGE', P .. ':leases', 0, 0, 'WITHSCORES')
-if first[2] then reply[1] = math.max(0, tonumber(first[2]) - now) end
+answer(first[2] and math.max(0, tonumber(first[2]) - now) or -1, unpack(rescued))
 return reply

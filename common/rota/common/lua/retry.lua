@@ -1,25 +1,25 @@
 -- retry: running -> retrying. The attempt failed; the run rests and keeps its job's slot.
 --
 -- KEYS[1]  the group's root key
--- ARGV     four values for each run: job_id, fence, rest (ms), completion (msgpack)
--- Returns  a word for each run:
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV     from 2 on, four values for each run: job_id, fence, rest (ms), completion (msgpack)
+-- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          retrying  accepted, now or when the same came before
 --          stale     the run is no longer held under this fence; nothing was written
 
-local reply = {}
-for i = 1, #ARGV, 4 do
-  local id, fence = ARGV[i], ARGV[i + 1]
-  local record, run = P .. ':j:' .. id, held_by(id, fence)
+for i = 2, #ARGV, 4 do
+  local id, held = ARGV[i], ARGV[i + 1]
+  local record, run = P .. ':j:' .. id, held_by(id, held)
   local word = 'retrying'
   if run then
     end_attempt(run)
-    call('HSET', record, 'state', 'retrying', 'rested', fence)
+    call('HSET', record, 'state', 'retrying', 'rested', held)
     call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
     publish(ARGV[i + 3])
-  elseif call('HGET', record, 'rested') ~= fence then
+  elseif call('HGET', record, 'rested') ~= held then
     word = 'stale'  -- else the reply to the first sending was lost
   end
-  reply[#reply + 1] = word
+  answer(word)
 end
 save()
 return reply

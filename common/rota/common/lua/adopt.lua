@@ -1,0 +1,49 @@
+-- adopt: anything that lost writes left -> running. A worker that lives brings back a claim that the
+-- store has forgotten: restarted empty, or a promoted replica that had not got it.
+--
+-- KEYS[1]  the group's root key
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV[2]  worker id
+-- ARGV[3]  lease, ms
+-- ARGV     from 4 on, nine values for each run: job_id, fence, tenant, job, handler, due (ms),
+--          attempt, attempts, body
+-- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
+--          adopted  the worker holds it again, under the same fence
+--          lost     a newer claim holds the run or its job, or the run has ended: stop it
+
+local lease = tonumber(ARGV[3])
+
+-- Whether our claim is newer than what holds the job's slot, if anything does; that goes then: while
+-- it was in flight nobody could have been given ours, so it is over.
+local function supersede(slot, id, held)
+  local other = call('HGET', slot, 'run')
+  if not other or other == id then return true end
+  local fence_of_other = call('HGET', P .. ':j:' .. other, 'fence')
+  if fence_of_other and tonumber(fence_of_other) > held then return false end
+  withdraw(other)
+  call('DEL', P .. ':j:' .. other)
+  return true
+end
+
+for i = 4, #ARGV, 9 do
+  local id, held, name, due = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 5])
+  local record, slot = P .. ':j:' .. id, P .. ':s:' .. name .. '/' .. ARGV[i + 3]
+  local word = 'adopted'
+  if held_by(id, ARGV[i + 1]) then
+    call('ZADD', P .. ':leases', int(now + lease), id)
+  elseif forgotten(id, held) and supersede(slot, id, held) then
+    withdraw(id)
+    call('HSET', record, 'tenant', name, 'job', ARGV[i + 3], 'handler', ARGV[i + 4], 'due', due,
+         'attempt', ARGV[i + 6], 'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
+    call('HSETNX', record, 'keep', due == 0 and KEEP or 0)
+    call('HSET', slot, 'run', id)
+    advance_cursor(slot, due)
+    fence = math.max(fence, held)
+    begin_attempt(id, tenant(name), held, ARGV[2], lease)
+  else
+    word = 'lost'
+  end
+  answer(word)
+end
+save()
+return reply

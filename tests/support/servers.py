@@ -1,0 +1,82 @@
+"""Servers that a test kills, restarts and promotes: with a log on disk, or as another's replica."""
+
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from rota.common.embedded import die_with_parent, find_server, free_port
+from rota.common.errors import StoreError
+from rota.common.link import Link
+from tests.support import waits
+
+
+class Server:
+    """A server on a port of its own that it keeps over restarts; used as `async with`.
+
+    With a `folder` it logs every write there before it replies, without one it forgets all.
+    """
+
+    def __init__(self, folder: Path | None = None, **options: str) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        kept = {"dir": str(folder), "appendonly": "yes"} if folder else {"appendonly": "no"}
+        self._options = {"port": str(self.port), "bind": "127.0.0.1", "save": ""} | kept | options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start it, and return when it serves what it has on disk."""
+        flags = [part for name, value in self._options.items() for part in (f"--{name}", value)]
+        self._process = subprocess.Popen(
+            [find_server(), *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads
+        )
+        await waits.eventually(lambda: self._tells("persistence", "loading", 0))
+
+    async def kill(self) -> None:
+        """Kill it at once, as `kill -9` does; harmless if it does not run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def restart(self) -> None:
+        """Kill it and start it again on the same port."""
+        await self.kill()
+        await self.start()
+
+    async def replica(self) -> "Server":
+        """Start a replica and return it when it has caught up; the caller stops it."""
+        other = Server(replicaof=f"127.0.0.1 {self.port}")
+        await other.start()
+        await waits.eventually(lambda: other._tells("replication", "master_link_status", "up"))
+        return other
+
+    async def promote(self) -> None:
+        """Make a replica a master: from now on it misses what its master is told."""
+        link = Link(self.url)
+        await link.command("REPLICAOF", "NO", "ONE")
+        await link.close()
+
+    async def _tells(self, section: str, field: str, value: object) -> bool:
+        link = Link(self.url)
+        try:
+            return bool((await link.command("INFO", section))[field] == value)
+        except StoreError:
+            return False
+        finally:
+            await link.close()
+
+    async def __aenter__(self) -> "Server":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.kill()
