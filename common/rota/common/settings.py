@@ -22,8 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "auto"  # ROTA_LOG_FORMAT; auto: text on a terminal
     )
     lease: str = "15s"  # ROTA_LEASE: a worker that is silent for so long has lost its runs
-
-    durability: Literal["standard", "strict"] = "standard"  # ROTA_DURABILITY
+    durability: Literal["standard", "strict"] = "standard"  # ROTA_DURABILITY: see gate_ms
 
     def __post_init__(self) -> None:
         """Refuse a lease that is no duration, or too short to be renewed in time."""
@@ -31,8 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lease_ms = self.lease_ms
         except ValueError as error:
             raise ValueError(f"lease: {error}") from None
-        if lease_ms < STRICT_LAG_MS = 10_000  # the most that min-replicas-max-lag may be with ROTA_DURABILITY=strict
-_SHORTEST_LEASE_MS:
+        if lease_ms < _SHORTEST_LEASE_MS:
             raise ValueError(f"lease: {self.lease} is too short; write 2s or more")
 
     @property

@@ -1,12 +1,12 @@
 """The store's transitions and reads as typed methods; the scripts' words become values here."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from random import getrandbits
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from rota.common import keys, message
 from rota.common.epochs import Epochs
+from rota.common.errors import StoreUnavailable
 from rota.common.link import LONGEST_BLOCK, Call, Link
 from rota.common.message import Completion
 from rota.common.scripts import LEAD
@@ -111,19 +111,34 @@ class Store:
         self.link = link
         self.epochs = Epochs()
         # Somewhere else than a process before us that had our name: its claims are not ours.
-        self._requests = count(getrandbits(48))
+        self._requests: dict[str, int] = {}  # number of the next claim in each group
 
     async def _ask(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Answer]:
         """Run scripts on groups in one round trip, each with the epoch that we know."""
-        replies = await self.link.batch(
+        answers = await self._attempt(calls)
+        for answer in answers:
+            if isinstance(answer, StoreUnavailable):
+                raise answer
+        return cast("list[Answer]", answers)
+
+    async def _attempt(
+        self, calls: Sequence[tuple[str, str, Sequence[Any]]]
+    ) -> list[Answer | StoreUnavailable]:
+        """Ask as `_ask` does; where a group's server is away, the answer is the error."""
+        replies = await self.link.attempt(
             [
                 Call(operation, keys.root(group), (self.epochs.known(group), *args))
                 for operation, group, args in calls
             ]
         )
+        answers: list[Answer | StoreUnavailable] = []
         for (_, group, _), reply in zip(calls, replies, strict=True):
-            self.epochs.note(group, reply[0], reply[1])
-        return [Answer(reply[1], reply[2:]) for reply in replies]
+            if isinstance(reply, StoreUnavailable):
+                answers.append(reply)
+            else:
+                self.epochs.note(group, reply[0], reply[1])
+                answers.append(Answer(reply[1], reply[2:]))
+        return answers
 
     async def enqueue(
         self, runs: Mapping[str, Sequence[Occurrence]], terms: Mapping[str, int] | None = None
@@ -156,25 +171,34 @@ class Store:
         resting: Iterable[Resting],
         wanted: Mapping[str, int],
         lease_ms: int = LEASE_MS,
-        request: int = 0,
     ) -> tuple[dict[str, str], dict[str, Claim]]:
         """Report what ended and claim what is wanted, all in one round trip.
 
-        `wanted` tells how many runs to claim from each group; `request` is a number that is new for
-        each exchange, and the same when one is sent again. Returns the word for each reported
-        job_id, and the claim of each group.
+        `wanted` tells how many runs to claim from each group. A claim whose answer did not come is
+        asked for again under the same number, and answered with the same runs. Returns the word for each reported
+        job_id, and the claim of each group; without those of groups whose server is away while
+        others are not. Raises `StoreUnavailable` if no server answers.
         """
         calls, reported = _reports(ended, resting)
         claims = [
-            (Operation.CLAIM, group, (worker, n, lease_ms, request or next(self._requests)))
+            (Operation.CLAIM, group, (worker, n, lease_ms, self._request(group)))
             for group, n in wanted.items()
         ]
-        answers = await self._ask([*calls, *claims])
+        # What one server has claimed for us must not be dropped because another one is away.
+        answers = await self._attempt([*calls, *claims])
         words: dict[str, str] = {}
         for job_ids, answer in zip(reported, answers, strict=False):
-            words.update(zip(job_ids, answer.words(), strict=True))
-        given = answers[len(calls) :]
-        return words, {g: _claim(g, a) for g, a in zip(wanted, given, strict=True)}
+            if isinstance(answer, Answer):
+                words.update(zip(job_ids, answer.words(), strict=True))
+        given = dict(zip(wanted, answers[len(calls) :], strict=True))
+        claimed = {g: _claim(g, a) for g, a in given.items() if isinstance(a, Answer)}
+        for group in claimed:
+            self._requests[group] += 1
+        return words, claimed
+
+    def _request(self, group: str) -> int:
+        """Return the number of our next claim in `group`."""
+        return self._requests.setdefault(group, getrandbits(48))
 
     async def renew(
         self, runs: Iterable[Claimed], lease_ms: int = LEASE_MS
@@ -204,9 +228,7 @@ class Store:
             args += (run.job_id, run.fence, tenant, job, handler, run.due_ms, run.attempt)
             args += (attempts, run.body)
         answer = (await self._ask([(Operation.ADOPT, group, args)]))[0]
-        return [
-            each.run for each, word in zip(runs, answer.words(), strict=True) if word == "lost"
-        ]
+        return [each.run for each, word in zip(runs, answer.words(), strict=True) if word == "lost"]
 
     async def lead(self, group: str, scheduler: str, ttl_ms: int, *, wanted: bool) -> Lead:
         """Lead `group` for `ttl_ms`, or go on to; if not `wanted`, only hear who does."""
@@ -221,10 +243,7 @@ class Store:
     async def release(self, runs: Iterable[Claimed]) -> None:
         """Give runs back, uncounted."""
         await self._ask(
-            [
-                (Operation.RELEASE, group, _fences(held))
-                for group, held in _by_group(runs).items()
-            ]
+            [(Operation.RELEASE, group, _fences(held)) for group, held in _by_group(runs).items()]
         )
 
     async def sweep(self, group: str) -> tuple[list[Rescued], float]:
@@ -297,7 +316,7 @@ def _reports(
     ended: Iterable[Ended], resting: Iterable[Resting]
 ) -> tuple[list[tuple[str, str, list[Any]]], list[list[str]]]:
     """Return one call for each group and operation, and the job_ids that each call reports."""
-    grouped: dict[tuple[Operation, str], tuple[list[Any], list[str]]] = {}
+    grouped: dict[tuple[str, str], tuple[list[Any], list[str]]] = {}
     for end in ended:
         args, ids = grouped.setdefault((Operation.COMPLETE, end.run.group), ([], []))
         args += (end.run.job_id, end.run.fence, end.run.due_ms)

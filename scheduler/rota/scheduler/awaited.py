@@ -45,4 +45,6 @@ class Awaited:
 
     def of(self, group: str, *, before: float) -> list[InFlight]:
         """Return the runs of `group` awaited since before `before`, monotonic seconds."""
-        return [run for run in self._runs.values() if run.job.group == group and run.since <= before]
+        return [
+            run for run in self._runs.values() if run.job.group == group and run.since <= before
+        ]

@@ -14,6 +14,7 @@ from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.history import History
 from rota.worker.shares import Shares
 
+_AWAY = 0.5  # seconds between tries while the server of some groups is away
 _MOST = 250  # runs that one script takes or gives, to keep every script short
 
 
@@ -54,7 +55,6 @@ class Courier(Loop):
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
         self._turning = asyncio.Lock()
         self._history = History(clock)
-        self._request = 1  # number of the next claim; the same until its reply has come
         store.epochs.reopened.append(self._replay)
         self.draining = False
 
@@ -109,30 +109,33 @@ class Courier(Loop):
     async def _turn(self) -> float | None:
         wanted = self._wanted()
         if wanted or self._ended or self._resting:
-            claims = await self._exchange(wanted)
-            if any(not claim.registered for claim in claims.values()):
-                await self._register()
+            all_answered = await self._exchange(wanted)
+            if not all_answered:
+                return _AWAY
             if self._ended or self._resting or self._wanted():
                 return 0
         self._arm()
         return None
 
-    async def _exchange(self, wanted: dict[str, int]) -> dict[str, Claim]:
+    async def _exchange(self, wanted: dict[str, int]) -> bool:
+        """Make the round trip; tell whether the servers of all groups answered."""
         ended, self._ended = self._ended[:_MOST], self._ended[_MOST:]
         resting, self._resting = self._resting[:_MOST], self._resting[_MOST:]
         self._rang.clear()
         sent_at = self._clock.monotonic()
         try:
             words, claims = await self._store.exchange(
-                self._worker_id, ended, resting, wanted, self._lease_ms, self._request
+                self._worker_id, ended, resting, wanted, self._lease_ms
             )
         except StoreError:
             # Sent again with the next turn: the scripts take the same report twice as once.
             self._ended = ended + self._ended
             self._resting = resting + self._resting
             raise
-        self._request += 1
-        self._history.add(ended)
+        self._history.add([end for end in ended if end.run.job_id in words])
+        unsent = [end for end in ended if end.run.job_id not in words]
+        unrested = [rest for rest in resting if rest.run.job_id not in words]
+        self._ended, self._resting = unsent + self._ended, unrested + self._resting
         for job_id, word in words.items():
             if word == "stale":
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
@@ -143,7 +146,9 @@ class Courier(Loop):
             if claim.wait_s:
                 asyncio.get_running_loop().call_later(claim.wait_s, self._rung, group)
             self._take(claim, sent_at)
-        return claims
+        if any(not claim.registered for claim in claims.values()):
+            await self._register()
+        return not unsent and not unrested and len(claims) == len(wanted)
 
     def _take(self, claim: Claim, sent_at: float) -> None:
         for run in claim.runs:

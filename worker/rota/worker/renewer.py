@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from rota.common.clock import Clock
 from rota.common import message
+from rota.common.clock import Clock
 from rota.common.link import Link
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop

@@ -225,7 +225,7 @@ def _is_followed(request: _Request, reply: Any) -> bool:
     """
     if isinstance(reply, MovedError):
         return True
-    return isinstance(reply, AskError) and request.operation is None
+    return isinstance(reply, AskError) and request.script is None
 
 
 def _asks(redirect: AskError) -> bool:

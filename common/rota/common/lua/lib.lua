@@ -16,6 +16,11 @@ local WAKE_CAP, DEAD_CAP, DEAD_TTL, DONE_CAP = 64, 10000, 7 * 86400000, 50000
 local KEEP = 3600000  -- ms, for a triggered run of which the store has lost how long to keep it
 local call = redis.call
 
+-- While a slot of a cluster moves, a node refuses keys that it does not have, in the middle of a
+-- script, and keeps what the script had written. So touch one that never exists before all else.
+local absent = redis.pcall('EXISTS', P .. ':absent')
+if type(absent) == 'table' then return redis.error_reply('TRYAGAIN ' .. absent.err) end
+
 local meta = call('HMGET', P, 'skew', 'v', 'v_at', 'running', 'weight', 'fence', 'server', 'gate',
                   'epoch', 'born')
 local clock = call('TIME')
