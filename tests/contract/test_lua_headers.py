@@ -125,6 +125,7 @@ def test_suffixes(name: str) -> None:
         keys.wake("g"),
         keys.done("g"),
         keys.handlers("g", ""),
+        f"{keys.root('g')}:absent",  # never made: it tells whether the slot is moving
     }
     text = code("lib") + code(name)
     used = set(re.findall(r"\bP \.\. '([^']*)'", text))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rota.common import keys, message
+from rota.common.errors import StoreUnavailable
 from rota.common.link import LONGEST_BLOCK, Call, Link
 from rota.common.message import Completion
 from rota.common.state import Operation
@@ -102,19 +103,22 @@ class Store:
         """Report what ended and claim what is wanted, all in one round trip.
 
         `wanted` tells how many runs to claim from each group. Returns the word for each reported
-        job_id, and the claim of each group.
+        job_id, and the claim of each group; without those of groups whose server is away while
+        others are not. Raises `StoreUnavailable` if no server answers.
         """
         calls, reported = _reports(ended, resting)
         claims = [
             Call(Operation.CLAIM, keys.root(group), (worker, n, lease_ms))
             for group, n in wanted.items()
         ]
-        replies = await self.link.batch(calls + claims)
+        # What one server has claimed for us must not be dropped because another one is away.
+        replies = await self.link.attempt(calls + claims)
         words: dict[str, str] = {}
         for job_ids, reply in zip(reported, replies, strict=False):
-            words.update(zip(job_ids, (word.decode() for word in reply), strict=True))
-        answers = replies[len(calls) :]
-        return words, {g: _claim(g, r) for g, r in zip(wanted, answers, strict=True)}
+            if not isinstance(reply, StoreUnavailable):
+                words.update(zip(job_ids, (word.decode() for word in reply), strict=True))
+        answers = zip(wanted, replies[len(calls) :], strict=True)
+        return words, {g: _claim(g, r) for g, r in answers if not isinstance(r, StoreUnavailable)}
 
     async def renew(self, runs: Iterable[Claimed], lease_ms: int = LEASE_MS) -> list[Claimed]:
         """Lengthen the leases of `runs`; return those that are lost."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
-from rota.common.errors import StoreError
+from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Claim, Ended, Resting, Store
 from rota.worker.bell import Bell
@@ -135,6 +135,11 @@ class Courier(Loop):
             ready = claim.more or not claim.registered or group in self._rang
             self._shares.set_ready(group, ready)
             self._take(claim, sent_at)
+        # In a cluster the servers of some groups may be away, while those of others are not.
+        self._ended = [end for end in ended if end.run.job_id not in words] + self._ended
+        self._resting = [rest for rest in resting if rest.run.job_id not in words] + self._resting
+        if len(words) < len(ended) + len(resting) or len(claims) < len(wanted):
+            raise StoreUnavailable("the servers of some groups can't be reached")
         return claims
 
     def _take(self, claim: Claim, sent_at: float) -> None:

@@ -37,7 +37,7 @@ class _LeaseLoop(Loop):
 
 
 class _Renewing(_LeaseLoop):
-    """Renews leases, many in one round trip."""
+    """Renews leases, those of a group in one round trip."""
 
     interruptible = True  # a renewal may be repeated, and its reply may never come
 
@@ -46,13 +46,23 @@ class _Renewing(_LeaseLoop):
         third = self._lease_ms / 3000
         sent_at = self._clock.monotonic()
         due = [held for held in self._held.snapshot() if sent_at - held.renewed_at >= third]
-        lost = await self._store.renew([held.run for held in due], self._lease_ms) if due else []
+        groups: dict[str, list[HeldRun]] = {}
+        for held in due:
+            groups.setdefault(held.run.group, []).append(held)
+        # Each group apart: in a cluster another group's server may be away.
+        renewals = [self._renew(some, sent_at) for some in groups.values()]
+        for result in await asyncio.gather(*renewals, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+        return third / 2
+
+    async def _renew(self, due: list[HeldRun], sent_at: float) -> None:
+        lost = await self._store.renew([held.run for held in due], self._lease_ms)
         for held in due:
             if held.run in lost:
                 self._lose(held)
             else:
                 held.renewed_at = sent_at
-        return third / 2
 
 
 class _Guarding(_LeaseLoop):

@@ -79,7 +79,7 @@ class Cluster:
         self._random.shuffle(self._nodes)
         for node in sorted(self._nodes, key=lambda node: node in self._lost):
             try:
-                ranges = await node.ask("CLUSTER", "SLOTS")
+                (ranges,) = await node.ask(("CLUSTER", "SLOTS"))
             except (RedisError, OSError) as error:
                 problems.append(f"{node.host}: {told(error)}")
                 await node.hang_up()

@@ -46,7 +46,7 @@ _LOST = (
     ClusterDownError,
 )
 _LOST_WORDS = ("UNBLOCKED", "NOREPLICAS")  # for these redis-py has no class
-# The slot is moving, or moved again meanwhile: nobody was lost, nothing was done, come back later.
+# A slot of a cluster is moving: nothing was done, come back later.
 _MOVING = (TryAgainError, AskError)
 
 
@@ -172,8 +172,7 @@ class Link:
         if isinstance(error, StoreError):
             return error
         if isinstance(error, _MOVING):
-            reason = str(error).partition(" ")[0]
-            return StoreUnavailable(f"store {self.address}: keys are moving ({reason}), try again")
+            return StoreUnavailable(f"store {self.address}: keys are moving to another node")
         if _is_lost(error):
             return StoreUnavailable(f"store {self.address} can't be reached: {error}")
         refused = " refused" if isinstance(error, ResponseError) else ""

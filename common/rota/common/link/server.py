@@ -6,7 +6,7 @@ blocked connection never delays a renewal.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
@@ -36,18 +36,21 @@ class Server:
     def __repr__(self) -> str:
         return f"Server({str(self.host)!r})"
 
-    async def ask(self, *command: str) -> Any:
-        """Return the raw reply to a question about who serves what, in short time.
+    async def ask(self, *questions: Sequence[str]) -> list[Any]:
+        """Return the raw replies to questions about who serves what, in short time.
 
         Raises redis-py's errors and `OSError`, of which `TimeoutError` is one.
         """
+        pipe = self.commands.pipeline(transaction=False)
+        for question in questions:
+            pipe.execute_command(*question)
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            return await self.commands.execute_command(*command)
+            return list(await pipe.execute())
 
-    async def hang_up(self) -> None:
-        """Close the connections that nobody uses at the moment."""
-        await self.commands.connection_pool.disconnect(inuse_connections=False)
-        await self.blocking.connection_pool.disconnect(inuse_connections=False)
+    async def hang_up(self, *, in_use: bool = False) -> None:
+        """Close the connections that nobody uses, or all: then who waits for a reply fails."""
+        for client in (self.commands, self.blocking):
+            await client.connection_pool.disconnect(inuse_connections=in_use)
 
     async def close(self) -> None:
         """Close every connection."""

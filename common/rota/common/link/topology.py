@@ -6,6 +6,7 @@ server is lost; nothing is asked as long as all goes well.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from redis.exceptions import AskError, RedisError
@@ -13,6 +14,8 @@ from redis.exceptions import AskError, RedisError
 from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.link.server import Server, Servers
 from rota.common.link.url import Address, Host
+
+CHECK_SECONDS = 1.0  # how long the sentinels' last answer is trusted without asking again
 
 
 class Topology(Protocol):
@@ -62,7 +65,11 @@ class Single:
 
 
 class Sentinel:
-    """The master that a majority of sentinels agrees on, as any of them tells."""
+    """The master that the sentinels name.
+
+    An old master that still runs takes writes for some ten seconds after it was replaced, and they
+    are lost. So as long as there are commands, the sentinels are asked again every second, beside.
+    """
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -70,6 +77,8 @@ class Sentinel:
         self._met = Servers(address.entry)
         self._master: Server | None = None
         self._asking = asyncio.Lock()
+        self._asked_at = 0.0  # by the event loop's clock
+        self._check: asyncio.Task[None] | None = None  # under way, or the last one
 
     async def servers(self, keys: Sequence[str | None]) -> list[Server | StoreUnavailable]:
         """Return the master, for each key."""
@@ -77,6 +86,8 @@ class Sentinel:
             async with self._asking:
                 # Whoever waited here finds that somebody else has asked.
                 self._master = self._master or await self._discover()
+        elif self._now() - self._asked_at > CHECK_SECONDS and not self._is_checking:
+            self._check = asyncio.create_task(self._look_again(), name="sentinel-check")
         return [self._master] * len(keys)
 
     async def lost(self, server: Server) -> None:
@@ -91,41 +102,77 @@ class Sentinel:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._check is not None:
+            self._check.cancel()
+            await asyncio.wait([self._check])
         for sentinel in self._sentinels:
             await sentinel.close()
         await self._met.close()
 
+    @property
+    def _is_checking(self) -> bool:
+        return self._check is not None and not self._check.done()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _look_again(self) -> None:
+        with suppress(StoreUnavailable):  # the sentinels may be away as long as the master is not
+            master, old = await self._discover(), self._master
+            self._master = master
+            if old not in (None, master):
+                await old.hang_up(in_use=True)  # whoever is blocked there waits in vain
+
     async def _discover(self) -> Server:
-        problems = []
-        for sentinel in list(self._sentinels):
+        named, problems = await self._ask_all()
+        self._asked_at = self._now()
+        if named:
+            _, host = max(named)  # the newest epoch: a sentinel may not know of the last failover
+            master = self._met.at(host)
             try:
-                master = await self._named_by(sentinel)
-            except (RedisError, OSError, StoreUnavailable) as error:
-                problems.append(f"{sentinel.host}: {told(error)}")
-                await sentinel.hang_up()
+                ((role, *_),) = await master.ask(("ROLE",))
+            except (RedisError, OSError) as error:
+                await master.hang_up()
+                problems.append(f"master {host}: {told(error)}")
             else:
-                # Next time the one that answered is asked first.
-                self._sentinels.remove(sentinel)
-                self._sentinels.insert(0, sentinel)
-                return master
+                if role == b"master":
+                    return master
+                problems.append(f"{host}, their master, is a {role.decode()}")
         raise StoreUnavailable(
-            f"store {self._address.shown} can't be reached: no sentinel leads to a master; "
+            f"store {self._address.shown} can't be reached: the sentinels lead to no master; "
             + "; ".join(problems)
         )
 
-    async def _named_by(self, sentinel: Server) -> Server:
-        reply = await sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.master)
-        if reply is None:
-            raise StoreUnavailable(f"knows no master {self._address.master!r}")
-        master = self._met.at(Host(reply[0].decode(), int(reply[1])))
+    async def _ask_all(self) -> tuple[list[tuple[int, Host]], list[str]]:
+        """Return what a majority of sentinels says, or as many as answer: epoch and master."""
+        named, problems = [], []
+        asked = [asyncio.create_task(self._named_by(sentinel)) for sentinel in self._sentinels]
         try:
-            role = (await master.ask("ROLE"))[0]
+            for answer in asyncio.as_completed(asked):
+                try:
+                    named.append(await answer)
+                except StoreUnavailable as error:
+                    problems.append(str(error))
+                if len(named) > len(asked) // 2:
+                    break
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return named, problems
+
+    async def _named_by(self, sentinel: Server) -> tuple[int, Host]:
+        name = self._address.master
+        try:
+            # In this order: when a failover ends between the two, its epoch is not yet believed.
+            facts, (host, port) = await sentinel.ask(
+                ("SENTINEL", "MASTER", name), ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+            )
         except (RedisError, OSError) as error:
-            await master.hang_up()
-            raise StoreUnavailable(f"names {master.host}: {told(error)}") from error
-        if role != b"master":
-            raise StoreUnavailable(f"names {master.host}, which is a {role.decode()}")
-        return master
+            await sentinel.hang_up()
+            raise StoreUnavailable(f"{sentinel.host}: {told(error)}") from error
+        epoch = facts[facts.index(b"config-epoch") + 1]
+        return int(epoch), Host(host.decode(), int(port))
 
 
 def told(error: Exception) -> str:

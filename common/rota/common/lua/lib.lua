@@ -9,6 +9,11 @@ local P = KEYS[1]
 local WAKE_CAP, DEAD_CAP, DEAD_TTL, DONE_CAP = 64, 10000, 7 * 86400000, 50000
 local call = redis.call
 
+-- While a slot of a cluster moves, a node refuses keys that it does not have, in the middle of a
+-- script, and keeps what the script had written. So touch one that never exists before all else.
+local absent = redis.pcall('EXISTS', P .. ':absent')
+if type(absent) == 'table' then return redis.error_reply('TRYAGAIN ' .. absent.err) end
+
 local meta = call('HMGET', P, 'skew', 'v', 'v_at', 'running', 'weight', 'fence')
 local clock = call('TIME')
 -- `skew` is a door for tests: it moves this group's clock by that many milliseconds.
