@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from rota.common.errors import StoreError
-from tests.chaos.layouts import AOF, Layout
+from tests.chaos.layouts import AOF, Layout, replication
 from tests.chaos.ledger import CLOCK, Ledger
 from tests.chaos.server import Server, ask
 
@@ -74,7 +74,7 @@ class Sentinels(Layout):
         )
         known = {server.port: server for server in self._servers}
         named = known[int(address[1])]
-        if named is self._master or b"role:master" not in await ask(named.port, "INFO"):
+        if named is self._master or (await replication(named.port)).get("role") != "master":
             return False
         self._master = named
         return True
@@ -86,7 +86,7 @@ class Sentinels(Layout):
             others = (pairs[b"num-slaves"], pairs[b"num-other-sentinels"], pairs[b"flags"])
             if others != (b"2", b"2", b"master"):
                 return False
-        return b"connected_slaves:2" in await ask(self._master.port, "INFO", "replication")
+        return bool((await replication(self._master.port)).get("connected_slaves") == 2)
 
 
 class Cluster(Layout):

@@ -24,7 +24,7 @@ from tests.chaos.workload import GROUPS, Workload
 
 SCHEDULERS, WORKERS = 2, 5
 _START, _SETTLE, _DRAIN = 30.0, 90.0, 120.0  # seconds that each may take
-_TRIGGER_EVERY = 0.2  # seconds
+_TRIGGER_EVERY = 0.3  # seconds
 _LOOK_EVERY = 0.5  # seconds
 
 

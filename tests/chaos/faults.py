@@ -73,16 +73,21 @@ async def kill_sched(field: Field) -> None:
         field.replace(victim)
 
 
+def _outage(field: Field) -> float:
+    """Return seconds short of what a lease can bridge: 3 s at most by default."""
+    return field.random.uniform(0.02, 0.2) * field.lease
+
+
 async def restart(field: Field) -> None:
     """SIGKILL the server; start it again with its data."""
     assert isinstance(field.layout, Single)
-    await field.layout.restart(down=field.random.uniform(0.1, 3), empty=False)
+    await field.layout.restart(down=_outage(field), empty=False)
 
 
 async def restart_empty(field: Field) -> None:
     """SIGKILL the server; start it again with nothing."""
     assert isinstance(field.layout, Single)
-    await field.layout.restart(down=field.random.uniform(0.1, 3), empty=True)
+    await field.layout.restart(down=_outage(field), empty=True)
 
 
 async def fail_over(field: Field) -> None:

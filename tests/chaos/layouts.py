@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from rota.common.errors import StoreError
 from tests.chaos.ledger import CLOCK, Ledger
@@ -108,7 +109,7 @@ class Node(Server):
     async def synced(self) -> None:
         """Return when it has its master's data."""
         end = CLOCK.monotonic() + _SYNC_SECONDS
-        while b"master_link_status:up" not in await _replication(self.port):
+        while (await replication(self.port)).get("master_link_status") != "up":
             assert CLOCK.monotonic() < end, f"the replica at {self.port} does not get in sync"
             await asyncio.sleep(0.05)
 
@@ -203,9 +204,10 @@ class Strict(Replicated):
     options = Replicated.options | {"min_replicas_to_write": "1", "min_replicas_max_lag": "10"}
 
 
-async def _replication(port: int) -> bytes:
+async def replication(port: int) -> dict[str, Any]:
+    """Return what a server says of its replication; nothing if it does not answer."""
     try:
-        info: bytes = await ask(port, "INFO", "replication")
+        info: dict[str, Any] = await ask(port, "INFO", "replication")
     except StoreError:
-        return b""
+        return {}
     return info

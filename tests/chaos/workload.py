@@ -60,18 +60,19 @@ class Workload:
 
     def _jobs(self, number: int) -> dict[str, Any]:
         jobs = {
-            "rate": self._job("nap", 0.05, 1.0, every=(2.0, 6.0)),
-            "delay": self._job("grind", 0.05, 0.5, after=(1.0, 4.0)),
-            "long": self._job("nap", 1.0, 3.0, every=(12.0, 24.0)),
-            "hand": self._job("nap", 0.1, 1.5) | {"cron": _NEVER},
+            "rate": self._job("nap", 0.05, 0.6, every=(4.0, 8.0)),
+            "delay": self._job("grind", 0.05, 0.4, after=(2.0, 5.0)),
+            "hand": self._job("nap", 0.1, 1.0) | {"cron": _NEVER},
         }
+        if number % 2:
+            low = max(6.0, 0.8 * self._lease)
+            jobs["long"] = self._job("nap", 1.0, 3.0, every=(low, 1.6 * low))
         if number == 0:
             jobs["aside"] = self._job("aside", 0.5, 1.5, after=(4.0, 6.0))
         elif number in (1, 2):
-            # Longer than the lease, so that it lives by renewals.
             handler = "nap" if number == 1 else "grind"
-            span = 2 * self._lease
-            jobs["marathon"] = self._job(handler, 0.65 * span, 0.75 * span, after=(1.0, 2.0))
+            low = 1.3 * self._lease  # longer than the lease, so that it lives by renewals
+            jobs["marathon"] = self._job(handler, low, 1.2 * low, after=(1.0, 2.0))
         elif number % 3 == 0:
             jobs["flaky"] = self._job("flaky", 0.05, 0.3, after=(4.0, 6.0))
         return jobs

@@ -126,6 +126,7 @@ def test_suffixes(name: str) -> None:
         keys.done("g"),
         keys.handlers("g", ""),
         keys.claim("g", ""),
+        f"{keys.root('g')}:absent",  # never made: it tells whether the slot is moving
     }
     text = code("lib") + code(name)
     used = set(re.findall(r"\bP \.\. '([^']*)'", text))

@@ -14,7 +14,7 @@ from tests.support import probe
 from tests.support.definitions import job
 
 CLOCK = SystemClock()
-FAR = 3_600_000  # further away than any test lasts, in milliseconds
+FAR = 3_600_000  # an hour: longer than any test lasts, in milliseconds
 
 
 class Rig:
@@ -197,6 +197,19 @@ async def test_stall(rig: Rig) -> None:
     assert 1 == len(rig.fired)
     assert last <= rig.fired[0][1]
     assert rig.fired[0][1] < rig.skipped[0][1]
+
+
+async def test_stall_during_a_run(rig: Rig) -> None:
+    """What was missed while nothing could be fired and a run went on is one skip, not many."""
+    rate = job(every="1h")
+    last = due_of(rate).last_until(CLOCK.now_ms())
+    assert last is not None
+    rig.engine.add(rate, next_ms=last - 10 * FAR, running=True)
+    rig.engine.start()
+    await probe.until(lambda: rig.skipped)
+
+    assert [("acme/import", last)] == rig.skipped
+    assert [] == rig.fired
 
 
 async def test_next_time(rig: Rig) -> None:

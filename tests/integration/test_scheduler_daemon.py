@@ -17,7 +17,7 @@ from rota.common.link import Call, Link
 from rota.common.message import Completion
 from rota.common.state import Operation
 from rota.common.store import Claimed, Store
-from rota.scheduler import auditor, watcher
+from rota.scheduler import auditor, sweeper, watcher
 from rota.scheduler.daemon import SchedulerDaemon
 from rota.scheduler.schedule import due_of
 from tests.support import builders, probe
@@ -288,8 +288,9 @@ async def test_unserved_handler(url: str, store: Store, monkeypatch: pytest.Monk
         assert 1 == len(rig.book.events("handler_served"))
 
 
-async def test_retry_is_promoted(url: str, store: Store) -> None:
-    """A failed run comes back after its rest, and its job is not due in between."""
+async def test_retry_is_promoted(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed run comes back as soon as it has rested, and its job is not due in between."""
+    monkeypatch.setattr(sweeper, "_PERIOD", 60)
     async with running(url, job(after="100ms")) as rig:
         first = await claimed(store)
         await builders.retry(store, first, rest_ms=150)

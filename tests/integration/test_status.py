@@ -30,7 +30,7 @@ async def prepare(store: Store) -> None:
     """Publish `JOBS` in group `gold`, with a run each, and a group `silver` without anything."""
     catalog = Catalog(store.link)
     await catalog.publish(GROUP, JOBS)
-    await catalog.publish("silver", [job("cato/idle", every="1h", group="silver")])
+    await catalog.publish("silver", [job("acme2/idle", every="1h", group="silver")])
     states = [State.SUCCEEDED, State.DEAD, State.RUNNING, State.HELD, State.RETRYING, State.QUEUED]
     for each, state in zip(JOBS, states, strict=True):
         await builders.seed(store, state, tenant=each.tenant, job=each.name, handler=each.handler)
@@ -80,7 +80,7 @@ async def test_tenants(store: Store) -> None:
     assert [
         ("acme", "gold", 3, 0, 1),
         ("bolt", "gold", 3, 1, 0),
-        ("cato", "silver", 1, 0, 0),
+        ("acme2", "silver", 1, 0, 0),
     ] == [(row.tenant, row.group, row.jobs, row.queued, row.running) for row in rows]
 
 

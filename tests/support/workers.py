@@ -167,8 +167,10 @@ class Trips:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.taken: list[str] = []  # batch:CLAIM, batch:COMPLETE+CLAIM, block:BLPOP, command:PING
-        for name in ("batch", "pipeline", "command", "block"):
-            monkeypatch.setattr(Link, name, self._counted(name, getattr(Link, name)))
+        # Every batch is an attempt.
+        for name in ("attempt", "pipeline", "command", "block"):
+            kind = "batch" if name == "attempt" else name
+            monkeypatch.setattr(Link, name, self._counted(kind, getattr(Link, name)))
 
     @property
     def counts(self) -> Counter[str]:

@@ -248,8 +248,9 @@ def test_app_that_fails(place: Place, content: str, reason: str) -> None:
 
 
 def test_app_that_fails_on_a_terminal(place: Place) -> None:
-    """On a terminal, too, the reason is shown, below the live view."""
-    (place.folder / "jobs.py").write_text("raise RuntimeError('no licence')")
+    """On a terminal the reason is shown below the live view, however much else is logged."""
+    # More lines than the live view has place for.
+    (place.folder / "jobs.py").write_text(r"raise RuntimeError('no licence' + '\n more' * 8)")
     near, far = pty.openpty()
     process = place.start(terminal=far)
     os.close(far)

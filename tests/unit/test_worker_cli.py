@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +12,12 @@ from tests.support.processes import ROOT
 APP = "tests.support.child_app"
 
 
-def worker(
-    *words: str, cwd: Path = ROOT, url: str = "redis://127.0.0.1:1/0", **environment: str
-) -> subprocess.CompletedProcess[str]:
+def worker(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Return how `worker WORDS` ended, in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "rota.worker", *words],
-        cwd=cwd,
-        env=os.environ | {"ROTA_REDIS_URL": url} | environment,
+        cwd=ROOT,
+        env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -72,7 +69,7 @@ def test_environment(environment: dict[str, str], said: str) -> None:
 def test_no_store() -> None:
     """A store that can't be reached ends the command with 4, and the message names it."""
     port = free_port()
-    done = worker("run", "--app", APP, url=f"redis://user:s3cret@127.0.0.1:{port}/0")
+    done = worker("run", "--app", APP, ROTA_REDIS_URL=f"redis://user:s3cret@127.0.0.1:{port}/0")
 
     assert 4 == done.returncode
     assert f"127.0.0.1:{port}" in done.stderr
@@ -88,7 +85,7 @@ def test_help(words: tuple[str, ...]) -> None:
 
     assert 0 == done.returncode
     assert {"typer", "rota.worker.cli"} <= loaded
-    assert set() == {"redis", "asyncio.base_events", "rota.common.link"} & loaded
+    assert set() == {"redis", "redis.asyncio", "rota.common.link"} & loaded
 
 
 def test_help_tells_exit_codes() -> None:

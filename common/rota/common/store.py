@@ -175,9 +175,9 @@ class Store:
         """Report what ended and claim what is wanted, all in one round trip.
 
         `wanted` tells how many runs to claim from each group. A claim whose answer did not come is
-        asked for again under the same number, and answered with the same runs. Returns the word for each reported
-        job_id, and the claim of each group; without those of groups whose server is away while
-        others are not. Raises `StoreUnavailable` if no server answers.
+        asked for again under the same number, and answered with the same runs. Returns the word for
+        each reported job_id, and the claim of each group; without those of groups whose server is
+        away while others are not. Raises `StoreUnavailable` if no server answers.
         """
         calls, reported = _reports(ended, resting)
         claims = [

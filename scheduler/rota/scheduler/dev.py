@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from rota.scheduler.daemon import SchedulerDaemon
 from rota.scheduler.view import LiveView, PlainView
 
 _WORKER_GRACE = 5  # seconds that running work may take when `sched dev` ends
+_LAST_WORDS = 20  # lines of a worker's log that are shown when it has ended by itself
 _CONFIGS = ("rota.yaml", "rota.yml", "config")
 
 
@@ -90,6 +92,8 @@ class Dev:
         self._scheduler = SchedulerDaemon(store.url, config, log=log, heard=self._heard)
         self._workers: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
+        self._said: dict[int, deque[str]] = {}  # the last lines of each worker's log, by pid
+        self.last_words: deque[str] = deque()  # of the worker that ended
 
     def _banner(self, config: Config) -> str:
         return (
@@ -113,9 +117,10 @@ class Dev:
         waits = [asyncio.create_task(worker.wait()) for worker in self._workers]
         scheduler = asyncio.create_task(self._scheduler.failed())
         await asyncio.wait([*waits, scheduler], return_when=asyncio.FIRST_COMPLETED)
-        ended = [worker.returncode for worker in self._workers if worker.returncode is not None]
+        ended = [worker for worker in self._workers if worker.returncode is not None]
         if ended:
-            self._log.error("worker_ended", exit_code=ended[0])
+            self._log.error("worker_ended", exit_code=ended[0].returncode)
+            self.last_words = self._said.get(ended[0].pid, self.last_words)
 
     async def stop(self) -> None:
         """Stop workers first: what they finish, the scheduler still hears."""
@@ -149,11 +154,14 @@ class Dev:
         )
         self._workers.append(worker)
         if worker.stderr is not None:
-            self._readers.append(asyncio.create_task(self._read(worker.stderr)))
+            said = self._said[worker.pid] = deque(maxlen=_LAST_WORDS)
+            self._readers.append(asyncio.create_task(self._read(worker.stderr, said)))
 
-    async def _read(self, stream: asyncio.StreamReader) -> None:
+    async def _read(self, stream: asyncio.StreamReader, said: deque[str]) -> None:
         while line := await stream.readline():
-            self._board.write(line.decode(errors="replace"))
+            text = line.decode(errors="replace")
+            said.append(text.rstrip())
+            self._board.write(text)
 
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         self._board.heard(group, completion, at_ms)
@@ -170,5 +178,5 @@ def run(chosen: DevOptions, config: Config) -> int:
         dev = Dev(chosen, config, store, board=board, live=live, log=logger)
         code = command.run_daemon(dev, logger)
     if live and code:
-        raise RotaError("\n".join(board.notes))
+        raise RotaError("\n".join(dev.last_words or board.notes))
     return code

@@ -46,31 +46,43 @@ def run(
     SIGTERM or Ctrl-C: claims no more, finishes what runs within the grace time, gives the rest
     back uncounted, exits 0. A second signal exits at once; the leases take care of the rest.
     """
-    from rota.common import command, duration, log, names, settings
-    from rota.common.errors import UsageError
+    from rota.common import command, log, settings
     from rota.worker.daemon import WorkerDaemon, WorkerOptions
     from rota.worker.registry import load_app
 
     with command.exit_codes():
-        chosen = [group for group in groups.split(",") if group]
-        for group in chosen:
-            if not names.is_name(group):
-                raise UsageError(f"--groups: {group!r} is no group name")
-        try:
-            grace_s = duration.parse(grace) / 1000
-        except ValueError as error:
-            raise UsageError(f"--grace: {error}") from None
         given = settings.read()
-        logger = log.configure(given)
         options = WorkerOptions(
             app=module,
-            groups=chosen,
+            groups=_groups(groups),
             concurrency=concurrency,
-            grace=grace_s,
+            grace=_grace(grace),
             lease_ms=given.lease_ms,
             gate_ms=given.gate_ms,
         )
+        logger = log.configure(given)
         daemon = WorkerDaemon(given.redis_url, load_app(module), options, log=logger)
         code = command.run_daemon(daemon, logger)
         # A thread that ignores its cancellation would keep the interpreter alive for ever.
         os._exit(code)
+
+
+def _groups(text: str) -> list[str]:
+    from rota.common import names
+    from rota.common.errors import UsageError
+
+    groups = [group for group in text.split(",") if group]
+    for group in groups:
+        if not names.is_name(group):
+            raise UsageError(f"--groups: {group!r} is no group name")
+    return groups
+
+
+def _grace(text: str) -> float:
+    from rota.common import duration
+    from rota.common.errors import UsageError
+
+    try:
+        return duration.parse(text) / 1000
+    except ValueError as error:
+        raise UsageError(f"--grace: {error}") from None

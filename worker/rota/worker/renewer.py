@@ -42,7 +42,7 @@ class _LeaseLoop(Loop):
 
 
 class _Renewing(_LeaseLoop):
-    """Renews leases, many in one round trip."""
+    """Renews leases, those of a group in one round trip."""
 
     interruptible = True  # a renewal may be repeated, and its reply may never come
 
@@ -51,24 +51,31 @@ class _Renewing(_LeaseLoop):
         third = self._lease_ms / 3000
         sent_at = self._clock.monotonic()
         due = [held for held in self._held.snapshot() if sent_at - held.renewed_at >= third]
-        if due:
-            lost = await self._renew([held.run for held in due])
-            for held in due:
-                if held.run in lost:
-                    self._lose(held)
-                else:
-                    held.renewed_at = sent_at
+        groups: dict[str, list[HeldRun]] = {}
+        for held in due:
+            groups.setdefault(held.run.group, []).append(held)
+        # Each group apart: in a cluster another group's server may be away.
+        renewals = [self._renew(some, sent_at) for some in groups.values()]
+        for result in await asyncio.gather(*renewals, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
         return third / 2
 
-    async def _renew(self, runs: list[Claimed]) -> list[Claimed]:
-        """Renew, and bring back what the store has forgotten; return what is lost."""
-        lost, unknown = await self._store.renew(runs, self._lease_ms)
-        for group in {run.group for run in unknown}:
-            forgotten = [run for run in unknown if run.group == group]
-            adoptions = [_adoption(run) for run in forgotten]
-            refused = await self._store.adopt(self._worker_id, group, adoptions, self._lease_ms)
-            self.log.warning("runs_adopted", count=len(forgotten) - len(refused), group=group)
-            lost += refused
+    async def _renew(self, due: list[HeldRun], sent_at: float) -> None:
+        lost, unknown = await self._store.renew([held.run for held in due], self._lease_ms)
+        if unknown:
+            lost += await self._adopt(unknown)
+        for held in due:
+            if held.run in lost:
+                self._lose(held)
+            else:
+                held.renewed_at = sent_at
+
+    async def _adopt(self, runs: list[Claimed]) -> list[Claimed]:
+        """Bring runs of one group back that the store has forgotten; return what is lost."""
+        adoptions = [_adoption(run) for run in runs]
+        lost = await self._store.adopt(self._worker_id, runs[0].group, adoptions, self._lease_ms)
+        self.log.warning("runs_adopted", group=runs[0].group, count=len(runs) - len(lost))
         return lost
 
 
