@@ -225,7 +225,7 @@ async def test_listen(store: Store) -> None:
     """A worker that listens gets the token that an enqueue gives."""
     await builders.enqueue(store, builders.occurrence())
 
-    assert await store.listen(GROUP)
+    assert await store.listen(GROUP, "w1")
     assert 0 == await tokens(store)
 
 

@@ -11,7 +11,7 @@ from rota.common.state import Operation
 LONGEST = 60
 LONGER = {"claim": 113}  # the fair choice, and the same answer again, in one piece; may only shrink
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-BY_NAME = pytest.mark.parametrize("name", [operation.value for operation in Operation])
+BY_NAME = pytest.mark.parametrize("name", [*Operation, scripts.LEAD])
 
 _WORD = re.compile(
     r"\bword(?:, detail)? = '(\w+)'|\band '(\w+)' or '(\w+)'|\banswer\('(\w+)'", re.MULTILINE
@@ -39,7 +39,7 @@ def test_one_script_for_each_operation() -> None:
     """Each operation is one script of its name, and there is no other script."""
     files = {path.name for path in (resources.files("rota.common") / "lua").iterdir()}
 
-    assert {"lib.lua"} | {f"{operation}.lua" for operation in Operation} == files
+    assert {"lib.lua", "lead.lua"} | {f"{operation}.lua" for operation in Operation} == files
 
 
 @BY_NAME
@@ -123,6 +123,9 @@ def test_suffixes(name: str) -> None:
         keys.retries("g"),
         keys.dead("g"),
         keys.wake("g"),
+        keys.wake_worker("g", ""),
+        keys.schedulers("g"),
+        keys.workers("g"),
         keys.done("g"),
         keys.handlers("g", ""),
         keys.claim("g", ""),

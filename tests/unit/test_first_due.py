@@ -4,7 +4,7 @@ import pytest
 
 from rota.common.catalog import Slot
 from rota.common.job import Job
-from rota.scheduler.daemon import first_due
+from rota.scheduler.first_due import first_due
 from rota.scheduler.schedule import due_of, phase
 from tests.support.definitions import job
 from tests.support.moment import DAY, HOUR, MINUTE, ms

@@ -14,8 +14,9 @@ def root(group: str) -> str:
     """Return the HASH of what the group has one of. Kept.
 
     Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight.
-    The gate: server (the process's run_id), epoch, gate (when it closes, ms), and born: the epoch in
-    which the group began without a witness, 0 once one has come. And fence, the highest one given.
+    The gate: server (the process's run_id), epoch, gate (when it closes, ms), and born: the epoch
+    in which the group began without a witness, 0 once one has come. The lead: leader, led_until
+    (ms) and term. And fence, the highest one given.
     """
     return f"rota:{{{group}}}"
 
@@ -78,6 +79,16 @@ def dead(group: str) -> str:
 def wake(group: str) -> str:
     """Return the LIST of wake tokens that idle workers block on; at most 64. Gone when empty."""
     return f"{root(group)}:wake"
+
+
+def wake_worker(group: str, worker_id: str) -> str:
+    """Return the LIST of at most one token for one worker by name. Gone after a lease."""
+    return f"{root(group)}:wake:{worker_id}"
+
+
+def schedulers(group: str) -> str:
+    """Return the ZSET of live schedulers by end of their registration, ms. Gone when empty."""
+    return f"{root(group)}:schedulers"
 
 
 def done(group: str) -> str:

@@ -50,12 +50,12 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (State.RETRYING, Operation.ADOPT): (State.RUNNING,),
     (State.RUNNING, Operation.COMPLETE): (State.SUCCEEDED, State.DEAD),
     (State.RUNNING, Operation.RETRY): (State.RETRYING,),
-    (State.RUNNING, Operation.RELEASE): (State.QUEUED,),
+    (State.RUNNING, Operation.RELEASE): (State.QUEUED, State.RETRYING),
     (State.RUNNING, Operation.RESCUE): (State.QUEUED, State.DEAD),
     (State.RETRYING, Operation.PROMOTE): (State.QUEUED,),
 }
 """(state before, operation) -> the states it may lead to; every other pair changes nothing.
 
-While a group's gate is open nothing is enqueued, claimed, promoted or rescued, and a completion that
-the store has forgotten is accepted in any state but the final ones.
+While a group's gate is open nothing is enqueued, claimed, promoted or rescued, and a completion
+that the store has forgotten is accepted in any state but the final ones.
 """

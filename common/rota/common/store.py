@@ -170,18 +170,20 @@ class Store:
         ended: Iterable[Ended],
         resting: Iterable[Resting],
         wanted: Mapping[str, int],
+        *,
         lease_ms: int = LEASE_MS,
+        request: int | None = None,
     ) -> tuple[dict[str, str], dict[str, Claim]]:
         """Report what ended and claim what is wanted, all in one round trip.
 
         `wanted` tells how many runs to claim from each group. A claim whose answer did not come is
-        asked for again under the same number, and answered with the same runs. Returns the word for
-        each reported job_id, and the claim of each group; without those of groups whose server is
-        away while others are not. Raises `StoreUnavailable` if no server answers.
+        asked for again under the same `request` number, and answered with the same runs. Returns
+        the word for each reported job_id, and the claim of each group; without those of groups
+        whose server is away while others are not. Raises `StoreUnavailable` if no server answers.
         """
         calls, reported = _reports(ended, resting)
         claims = [
-            (Operation.CLAIM, group, (worker, n, lease_ms, self._request(group)))
+            (Operation.CLAIM, group, (worker, n, lease_ms, request or self._request(group)))
             for group, n in wanted.items()
         ]
         # What one server has claimed for us must not be dropped because another one is away.
@@ -193,7 +195,7 @@ class Store:
         given = dict(zip(wanted, answers[len(calls) :], strict=True))
         claimed = {g: _claim(g, a) for g, a in given.items() if isinstance(a, Answer)}
         for group in claimed:
-            self._requests[group] += 1
+            self._requests[group] = self._request(group) + 1
         return words, claimed
 
     def _request(self, group: str) -> int:
@@ -240,10 +242,17 @@ class Store:
         """Lead `group` no more; harmless if somebody else does."""
         await self._ask([(LEAD, group, (scheduler, 0, 0))])
 
-    async def release(self, runs: Iterable[Claimed]) -> None:
-        """Give runs back, uncounted."""
+    async def release(self, runs: Iterable[Claimed], rest_ms: int = 0) -> None:
+        """Give runs back, uncounted; nobody claims them for `rest_ms`."""
         await self._ask(
-            [(Operation.RELEASE, group, _fences(held)) for group, held in _by_group(runs).items()]
+            [
+                (
+                    Operation.RELEASE,
+                    group,
+                    [value for run in held for value in (run.job_id, run.fence, rest_ms)],
+                )
+                for group, held in _by_group(runs).items()
+            ]
         )
 
     async def sweep(self, group: str) -> tuple[list[Rescued], float]:
@@ -262,9 +271,11 @@ class Store:
         ]
         return taken, min(waits) / 1000 if waits else 60.0
 
-    async def listen(self, group: str) -> bool:
+    async def listen(self, group: str, worker: str) -> bool:
         """Block until there may be something to claim, at most 2 s; tell whether a token came."""
-        reply = await self.link.block("BLPOP", keys.wake(group), LONGEST_BLOCK)
+        reply = await self.link.block(
+            "BLPOP", keys.wake_worker(group, worker), keys.wake(group), LONGEST_BLOCK
+        )
         return reply is not None
 
     async def ring(self, group: str) -> None:

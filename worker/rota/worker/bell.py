@@ -18,10 +18,17 @@ class Bell(Loop):
     interruptible = True
 
     def __init__(
-        self, group: str, *, store: Store, rung: Callable[[str], bool], log: FilteringBoundLogger
+        self,
+        group: str,
+        *,
+        worker_id: str,
+        store: Store,
+        rung: Callable[[str], bool],
+        log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
         self.group = group
+        self._worker_id = worker_id
         self._store = store
         self._rung = rung  # called when there may be work; False: no place for it now
         self._armed = asyncio.Event()
@@ -33,7 +40,7 @@ class Bell(Loop):
     async def turn(self) -> float | None:
         """Wait for one token, or for the end of the longest block: a token may have been lost."""
         await self._armed.wait()
-        token = await self._store.listen(self.group)
+        token = await self._store.listen(self.group, self._worker_id)
         self._armed.clear()
         if not self._rung(self.group) and token:
             await self._store.ring(self.group)

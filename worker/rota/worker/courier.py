@@ -66,7 +66,13 @@ class Courier(Loop):
     async def serve(self, group: str) -> None:
         """Serve `group` from now on; harmless if it is served already, or if we drain."""
         if group not in self._bells and not self.draining:
-            bell = Bell(group, store=self._store, rung=self._rung, log=self._base_log)
+            bell = Bell(
+                group,
+                worker_id=self._worker_id,
+                store=self._store,
+                rung=self._rung,
+                log=self._base_log,
+            )
             self._bells[group] = bell
             self._shares.set_ready(group, True)
             await bell.start()
@@ -125,7 +131,7 @@ class Courier(Loop):
         sent_at = self._clock.monotonic()
         try:
             words, claims = await self._store.exchange(
-                self._worker_id, ended, resting, wanted, self._lease_ms
+                self._worker_id, ended, resting, wanted, lease_ms=self._lease_ms
             )
         except StoreError:
             # Sent again with the next turn: the scripts take the same report twice as once.

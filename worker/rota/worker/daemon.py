@@ -24,6 +24,7 @@ from rota.worker.registry import Jobs
 from rota.worker.renewer import Renewer
 from rota.worker.runner import Runner
 
+_EXIT_MS = 1_000  # how long the process may take to end behind its last round trip
 _LAST_WORDS = 2.0  # seconds that a handler may take to end when the grace time is over
 
 
@@ -164,9 +165,13 @@ class WorkerDaemon:
         return rest
 
     async def _release(self, rest: list[HeldRun]) -> None:
+        working = [held.run for held in rest if held.task and not held.task.done()]
+        ended = [held.run for held in rest if held.run not in working]
         if rest:
             try:
-                await self._store.release([held.run for held in rest])
+                await self._store.release(ended)
+                # What can't be stopped works on until this process ends: that must come first.
+                await self._store.release(working, rest_ms=_EXIT_MS)
             except StoreError as error:
                 self._log.warning("release_failed", error=str(error), left_to="their leases")
 

@@ -15,7 +15,7 @@
 --                        run is job_id, fence, attempt, due (ms), body
 
 local worker, n, lease, request = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] .. ' '
-local taken, served, held_left, memory = {}, {}, 0, P .. ':c:' .. worker
+local taken, served, woken, held_left, memory = {}, {}, {}, 0, P .. ':c:' .. worker
 if wait > 0 or n == 0 then return reply end
 if call('EXISTS', P .. ':wh:' .. worker) == 0 then
   answer('unregistered')
@@ -37,10 +37,24 @@ local function take(id, t)
   taken[#taken + 1] = id
 end
 
+-- The wake token for this run is spent: wake by name who serves its handler.
+local function wake_servers(handler)
+  if woken[handler] then return end
+  woken[handler] = true
+  for _, other in ipairs(call('ZRANGEBYSCORE', P .. ':workers', int(now), '+inf')) do
+    if call('SISMEMBER', P .. ':wh:' .. other, handler) == 1 then
+      local bell = P .. ':wake:' .. other
+      if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
+      call('PEXPIRE', bell, int(lease))
+    end
+  end
+end
+
 local function set_aside(id, handler)
   call('HSET', P .. ':j:' .. id, 'state', 'held')
   call('RPUSH', P .. ':hold:' .. handler, id)
   call('SADD', P .. ':held', handler)
+  wake_servers(handler)
 end
 
 local function take_held()

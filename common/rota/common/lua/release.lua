@@ -1,18 +1,25 @@
--- release: running -> queued. A worker that stops gives back what it holds; no attempt is counted.
+-- release: running -> queued, or retrying. A worker that stops gives back what it holds; no attempt
+-- is counted. A run whose thread works on until the worker has gone rests so long.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
--- ARGV     from 2 on, two values for each run: job_id, fence
+-- ARGV     from 2 on, three values for each run: job_id, fence, rest (ms), 0 for none
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
---          released  it is first in its tenant's queue
+--          released  it is first in its tenant's queue, or will be queued when it has rested
 --          stale     the run is no longer held under this fence; nothing was written
 
-for i = 2, #ARGV, 2 do
+for i = 2, #ARGV, 3 do
   local run = held_by(ARGV[i], ARGV[i + 1])
   if run then
     local t = end_attempt(run)
-    call('HSET', P .. ':j:' .. run.id, 'state', 'queued', 'attempt', run.attempt - 1)
-    push(run.id, t, 'LPUSH')
+    local rest = tonumber(ARGV[i + 2])
+    local state = rest > 0 and 'retrying' or 'queued'
+    call('HSET', P .. ':j:' .. run.id, 'state', state, 'attempt', run.attempt - 1)
+    if rest > 0 then
+      call('ZADD', P .. ':retries', int(now + rest), run.id)
+    else
+      push(run.id, t, 'LPUSH')
+    end
   end
   answer(run and 'released' or 'stale')
 end
