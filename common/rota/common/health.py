@@ -1,0 +1,82 @@
+"""`/livez` and `/readyz` over HTTP, for whoever supervises a daemon.
+
+Live means that the event loop turns: it never asks the store, so that an outage of the store does
+not restart the fleet. Ready means that work really passes through, as the daemon itself reckons.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from structlog.typing import FilteringBoundLogger
+
+from rota.common.errors import UsageError
+
+_READ_SECONDS = 5.0  # that a client may take to send its request line
+_LONGEST_LINE = 8 * 1024  # bytes
+
+Unready = Callable[[], str]  # why the daemon is not ready; empty if it is
+
+
+class Health:
+    """A small HTTP server with two pages; off without an address."""
+
+    def __init__(self, address: str, *, unready: Unready, log: FilteringBoundLogger) -> None:
+        self._host, self._port = parse(address) if address else ("", 0)
+        self._unready = unready
+        self._log = log
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """Return the port that it listens on; 0 before `start`."""
+        return self._server.sockets[0].getsockname()[1] if self._server else 0
+
+    async def start(self) -> None:
+        """Begin to listen; raises `UsageError` if the address can't be had."""
+        if self._host and self._server is None:
+            try:
+                self._server = await asyncio.start_server(
+                    self._serve, self._host, self._port, limit=_LONGEST_LINE
+                )
+            except OSError as error:
+                raise UsageError(f"--health {self._host}:{self._port}: {error.strerror}") from None
+            self._log.info("health_served", address=f"{self._host}:{self.port}")
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(TimeoutError, OSError, ValueError, asyncio.LimitOverrunError):
+            line = await asyncio.wait_for(reader.readline(), _READ_SECONDS)
+            status, text = self._answer(line)
+            body = f"{text}\n".encode()
+            head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + (b"" if line.startswith(b"HEAD ") else body))
+            await asyncio.wait_for(writer.drain(), _READ_SECONDS)
+        writer.close()
+
+    def _answer(self, line: bytes) -> tuple[str, str]:
+        words = line.decode("latin-1").split()
+        if len(words) < 2 or words[0] not in ("GET", "HEAD"):  # noqa: PLR2004 - method and path
+            return "405 Method Not Allowed", "only GET"
+        path = words[1].partition("?")[0]
+        if path == "/livez":
+            return "200 OK", "ok"
+        if path == "/readyz":
+            reason = self._unready()
+            return ("503 Service Unavailable", reason) if reason else ("200 OK", "ok")
+        return "404 Not Found", "there is /livez and /readyz"
+
+
+def parse(address: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT` or `:PORT`; raises `UsageError` for anything else."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004
+        raise UsageError(f"--health {address}: expected HOST:PORT, such as 127.0.0.1:8081")
+    return host.strip("[]") or "127.0.0.1", int(port)
