@@ -107,8 +107,8 @@ async def test_stop_during_a_claim(url: str, store: Store, monkeypatch: pytest.M
     exchange = Store.exchange
     asked, answer = asyncio.Event(), asyncio.Event()
 
-    async def slow(self: Store, *args: Any) -> Any:
-        reply = await exchange(self, *args)
+    async def slow(self: Store, *args: Any, **options: Any) -> Any:
+        reply = await exchange(self, *args, **options)
         asked.set()
         await answer.wait()
         return reply

@@ -86,7 +86,8 @@ def run(config: ConfigArgument) -> None:
     with command.exit_codes():
         given = settings.read()
         logger = log.configure(given)
-        daemon = SchedulerDaemon(given.redis_url, configs.load(config), log=logger)
+        loaded = configs.load(config)
+        daemon = SchedulerDaemon(given.redis_url, loaded, log=logger, gate_ms=given.gate_ms)
         sys.exit(command.run_daemon(daemon, logger))
 
 
@@ -256,7 +257,8 @@ def _with_link(ask: "Callable[[Link], Awaitable[_T]]") -> _T:
     from rota.common.link import Link
 
     async def go() -> _T:
-        link = Link(settings.read().redis_url)
+        given = settings.read()
+        link = Link(given.redis_url, gate_ms=given.gate_ms)
         try:
             return await ask(link)
         finally:

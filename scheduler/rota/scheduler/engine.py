@@ -62,7 +62,8 @@ class Engine:
         """Fire TENANT/JOB no more; harmless if it is unknown."""
         if self._jobs.pop(ref, None) is not None:
             self._executor.finished(ref)
-            self._scheduler.remove_job(ref)
+            with suppress(JobLookupError):  # stopped
+                self._scheduler.remove_job(ref)
 
     def start(self) -> None:
         """Begin to fire, in the running event loop."""

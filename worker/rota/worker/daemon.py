@@ -93,6 +93,7 @@ class WorkerDaemon:
             held=self._held,
             clock=clock,
             lose=self._runner.lose,
+            reopened=self._courier.look,
             log=self._log,
             lease_ms=options.lease_ms,
             gate_ms=options.gate_ms,

@@ -110,6 +110,7 @@ class Renewer:
         held: HeldRuns,
         clock: Clock,
         lose: Callable[[HeldRun], None],
+        reopened: Callable[[str], None],
         log: FilteringBoundLogger,
         lease_ms: int = LEASE_MS,
         gate_ms: int = GATE_MS,
@@ -120,6 +121,7 @@ class Renewer:
         self._held = held
         self._clock = clock
         self._lose = lose
+        self._reopened = reopened  # called with a group whose store may have lost writes
         self._log = log
         self._lease_ms = lease_ms
         self._thread: threading.Thread | None = None
@@ -153,10 +155,15 @@ class Renewer:
         def lose(held: HeldRun) -> None:
             main.call_soon_threadsafe(self._lose, held)  # the task belongs to the main loop
 
+        def reopened(group: str, _: float) -> None:
+            main.call_soon_threadsafe(self._reopened, group)
+
+        store = Store(link)
+        store.epochs.reopened.append(reopened)
         loops = [
             kind(
                 worker_id=self._worker_id,
-                store=Store(link),
+                store=store,
                 held=self._held,
                 clock=self._clock,
                 lose=lose,
