@@ -20,9 +20,7 @@ class Ear:
     def __init__(self, store: Store, *, place: bool = True, worker: str = WORKER) -> None:
         self.rung = 0
         self.place = place
-        self.bell = Bell(
-            GROUP, worker_id=worker, store=store, rung=self._rung, log=Logbook().log
-        )
+        self.bell = Bell(GROUP, worker_id=worker, store=store, rung=self._rung, log=Logbook().log)
 
     def _rung(self, group: str) -> bool:
         assert group == GROUP

@@ -167,7 +167,7 @@ async def test_unregistered(store: Store) -> None:
     """A courier that the store does not know has itself registered, and goes on."""
     async with serving(store) as desk:
         await workers.idle(store)
-        await store.link.command("FLUSHALL")
+        await store.link.command("DEL", keys.handlers(GROUP, WORKER))
         await builders.enqueue(store, workers.run_of())
         await desk.begins(1)
 

@@ -6,9 +6,8 @@ import threading
 import pytest
 
 from rota.common.catalog import Catalog
-from rota.common.embedded import EmbeddedStore, free_port
+from rota.common.embedded import free_port
 from rota.common.errors import StoreUnavailable
-from rota.common.link import Link
 from rota.common.store import Store
 from rota.worker import Context, Jobs, daemon
 from tests.support import builders, probe, waits, workers

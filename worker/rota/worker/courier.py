@@ -97,7 +97,7 @@ class Courier(Loop):
         self.wake()
 
     def look(self, group: str) -> None:
-        """Ask the store whether it was reopened, though there may be nothing to claim or to send."""
+        """Ask the store whether it was reopened, though there may be nothing else to ask it."""
         self._asked.add(group)
         self.wake()
 
