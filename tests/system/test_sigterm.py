@@ -83,10 +83,6 @@ def test_a_worker_under_load_gives_back_what_it_can_not_finish(plant: Plant) -> 
     assert 0 == second.stop()
 
 
-@pytest.mark.xfail(
-    reason="its run is given back a few ms before its process is gone",
-    strict=False,  # a race: mostly lost
-)
 def test_a_thread_that_does_not_listen_overlaps_nothing(plant: Plant) -> None:
     """A thread can't be killed: its run goes to another worker when its process is surely gone."""
     sched = plant.start_sched(config(plant.folder, "deaf-in-thread"))

@@ -54,6 +54,8 @@ class Courier(Loop):
         self._resting: list[Resting] = []
         self._asked: set[str] = set()  # groups whose epoch we are to ask for
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
+        # A store that is back must hear in time, before its gate closes, what has ended.
+        self.longest_pause = lease_ms / 6000
         self._turning = asyncio.Lock()
         self._history = History(clock)
         store.epochs.reopened.append(self._replay)

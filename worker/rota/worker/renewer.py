@@ -50,7 +50,12 @@ class _Renewing(_LeaseLoop):
         """Renew every lease of which a third is over."""
         third = self._lease_ms / 3000
         sent_at = self._clock.monotonic()
-        due = [held for held in self._held.snapshot() if sent_at - held.renewed_at >= third]
+        # Not what the guard gives up: a lease renewed for nobody would keep the run from others.
+        due = [
+            held
+            for held in self._held.snapshot()
+            if third <= sent_at - held.renewed_at < _SAFE * 3 * third and not held.lost
+        ]
         groups: dict[str, list[HeldRun]] = {}
         for held in due:
             groups.setdefault(held.run.group, []).append(held)

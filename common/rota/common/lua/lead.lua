@@ -26,8 +26,8 @@ if ttl == 0 then
 else
   call('ZADD', alive, int(now + ttl), me)
   if leader == '' and (ARGV[4] == '2' or (ARGV[4] == '1' and wait == 0)) then
-    -- The time as floor: a term rises even if the store lost its data.
-    leader, term = me, math.max(term + 1, now)
+    -- The time and the fence as floor: a term rises even if the store lost its data.
+    leader, term = me, math.max(term + 1, clock[1] * 1000000 + clock[2], fence)
   end
   if leader == me then
     call('HSET', P, 'leader', me, 'led_until', int(now + ttl), 'term', int(term))
