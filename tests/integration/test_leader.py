@@ -244,21 +244,40 @@ async def test_store_forgets_and_the_leader_is_gone(rigs: tuple[Rig, Rig], store
 
 
 async def test_gives_up_what_is_too_much(rigs: tuple[Rig, Rig]) -> None:
-    """Who leads more than its share gives a group up, and pauses so that another can take it."""
+    """Who leads more than its share gives a group up, and leaves it to others for a while."""
     first, second = rigs
     await first.leader.turn()
     await second.leader.turn()
     first.balance.led.add("silver")  # one of two schedulers leads both of two groups
     first.balance._groups = 2
+    for _ in range(2):
+        await first.leader.turn()
+    first.balance.led.clear()
     await first.leader.turn()
-    pause = await first.leader.turn()
-
-    assert TTL <= pause
-    assert ["begin", "end", "forget"] == first.group.did
-
+    given = list(first.group.did)
     await second.leader.turn()
 
+    assert ["begin", "end", "forget"] == given == first.group.did
     assert ["begin"] == second.group.did
+
+
+async def test_nobody_takes_what_is_given_up(rigs: tuple[Rig, Rig]) -> None:
+    """Who gave a group up takes it again when nobody else has taken it."""
+    rig, gone = rigs
+    await rig.leader.turn()
+    await gone.leader.turn()
+    rig.balance.led |= {"silver", "bronze"}
+    rig.balance._groups = 3
+    for _ in range(2):
+        await rig.leader.turn()
+    rig.balance.led.clear()
+    await rig.leader.turn()
+    early = list(rig.group.did)
+    rig.clock.advance(TTL)
+    await rig.leader.turn()
+
+    assert ["begin", "end", "forget"] == early
+    assert ["begin", "end", "forget", "begin"] == rig.group.did
 
 
 async def test_stays_free_too_long(rigs: tuple[Rig, Rig]) -> None:

@@ -125,7 +125,8 @@ def test_a_new_scheduler_takes_up_what_is_in_flight(plant: Plant) -> None:
     waits.until(lambda: started(plant, "gate", "gate-in-thread"))
     code = first.stop()
     second = plant.start_sched(text, "next-sched")
-    taken_up = second.log("scheduler_started")[0]["in_flight"]
+    waits.until(lambda: bool(second.log("group_led")))
+    taken_up = second.log("group_led")[0]["in_flight"]
     waits.until(lambda: len(held_up(second)) == 2)
     blamed = held_up(second)
     (plant.folder / "opened").touch()

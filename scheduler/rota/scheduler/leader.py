@@ -62,13 +62,15 @@ class Leader(Loop):
         self._last = False  # whether we led last, as far as we know
         self._trusted_until = 0.0
         self._free_since: float | None = None
+        self._left_until = 0.0  # until then a group that we gave up is left to others
 
     async def turn(self) -> float:
         """Renew the lease, try to get it, or give it up."""
         if self.term and self._balance.should_give():
             await self._leave()
             await self._store.resign(self._group, self._id)
-            return TTL
+            self._left_until = self._clock.monotonic() + TTL
+            return TTL / 3
         sent_at = self._clock.monotonic()
         lead = await self._asked(sent_at)
         self._balance.note(self._group, lead.schedulers)
@@ -110,10 +112,9 @@ class Leader(Loop):
 
     def _wanted(self) -> bool:
         # A group that stays free is taken even beyond our share: better led by us than by nobody.
-        long_free = self._free_since is not None and (
-            self._clock.monotonic() - self._free_since >= TTL / 3
-        )
-        return self._balance.may_take() or long_free
+        now = self._clock.monotonic()
+        long_free = self._free_since is not None and now - self._free_since >= TTL / 3
+        return now >= self._left_until and (self._balance.may_take() or long_free)
 
     def _pause(self, lead: Lead) -> float:
         if self.term or lead.leader:
@@ -136,6 +137,7 @@ class Leader(Loop):
         if self.term:
             await self._lose(f"led by {lead.leader or 'nobody'}")
         if lead.leader:
+            self._left_until = 0.0
             self._forget()
         if lead.leader or lead.wait_s:
             self._free_since = None
