@@ -40,6 +40,9 @@ async def test_forgotten_claim(store: Store, belief: State | None) -> None:
     assert "unknown" == await builders.renew(store, run)
     assert ["adopted"] == await builders.adopt(store, run)
     assert "renewed" == await builders.renew(store, run)
+    (slot,) = await Catalog(store.link).slots(GROUP, ["acme/import"])
+
+    assert (run.job_id, DUE_MS) == (slot.run, slot.due_ms)
     assert [(run.job_id, WORKER, run.attempt)] == [
         each[:3] for each in await Catalog(store.link).running(GROUP)
     ]
@@ -177,7 +180,7 @@ async def test_superseded(store: Store, state: State) -> None:
 @pytest.mark.parametrize("state", [State.RUNNING, State.RETRYING, State.QUEUED])
 @pytest.mark.parametrize("other", ["itself", "another run"])
 async def test_newer_claim(store: Store, state: State, other: str) -> None:
-    """A run is not brought back when it, or its job, has been claimed since: that claim may stand."""
+    """A run is not brought back when it, or its job, has been claimed since."""
     run = await held(store)
     occurrence = builders.occurrence() if other == "itself" else LATER
     await builders.enqueue(store, occurrence)
@@ -210,10 +213,24 @@ async def test_over_since(store: Store, how: str, other: str) -> None:
     assert "lost" == await builders.renew(store, run)
 
 
+async def test_over_under_an_older_fence(store: Store) -> None:
+    """A run is over when a worker has completed it whose claim the store took for the last one."""
+    run = await rollback.forget_claim(store, State.RUNNING)
+    older = int(await store.link.command("HGET", keys.run(GROUP, run.job_id), "fence"))
+    word = await builders.complete(store, run._replace(fence=older))
+
+    assert older < run.fence
+    assert "completed" == word
+    assert "lost" == await builders.renew(store, run)
+    assert "stale" == await builders.complete(store, run)
+    await assert_lost(store, run)
+
+
 async def test_newest_of_two(store: Store) -> None:
     """Of two workers that bring back one job the newer claim wins, whoever comes first."""
-    older, newer = await held(store), Claimed(
-        GROUP, LATER.job_id, 2**52, 1, LATER.due_ms, LATER.body
+    older, newer = (
+        await held(store),
+        Claimed(GROUP, LATER.job_id, 2**52, 1, LATER.due_ms, LATER.body),
     )
     first = await builders.adopt(store, older)
     second = await builders.adopt(store, newer)

@@ -241,7 +241,7 @@ async def test_several_groups_in_one_round_trip(store: Store) -> None:
 
 
 async def test_same_request(store: Store) -> None:
-    """A claim that is sent again gives the same runs under the same fences; nothing counts twice."""
+    """A claim that is sent again gives the same runs and fences; nothing counts twice."""
     await builders.register(store)
     await builders.enqueue(store, *many(5))
     first = await builders.claim(store, n=3, request=7)
@@ -285,6 +285,20 @@ async def test_same_request_after_the_lease(store: Store) -> None:
 
     assert [] == (await builders.claim(store, request=7)).runs
     assert State.QUEUED == await builders.state_of(store, builders.occurrence().job_id)
+
+
+async def test_same_request_after_another_claim(store: Store) -> None:
+    """A run that another worker holds by now is not given again."""
+    await builders.register(store)
+    await builders.register(store, "w2")
+    await builders.enqueue(store, builders.occurrence())
+    await builders.claim(store, request=7)
+    await builders.shift(store, LEASE_MS)
+    await store.sweep(GROUP)
+    (run,) = (await builders.claim(store, worker="w2")).runs
+
+    assert [] == (await builders.claim(store, request=7)).runs
+    assert "renewed" == await builders.renew(store, run)
 
 
 async def test_same_request_of_another_worker(store: Store) -> None:

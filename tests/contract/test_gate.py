@@ -84,7 +84,7 @@ async def test_restart(tmp_path: Path, operation: Operation) -> None:
 
 
 async def test_failover(tmp_path: Path) -> None:
-    """A replica that is promoted opens the gate with the first call, and goes on from what it has."""
+    """A replica that is promoted opens the gate with the first call, and loses nothing it has."""
     async with Server(tmp_path) as master, connected(master) as before:
         seeded = await builders.seed(before, State.RUNNING)
         async with Server(tmp_path, master=master) as replica, connected(replica) as after:
@@ -206,6 +206,19 @@ async def test_epoch_and_fence_rise(store: Store, lose: Loss) -> None:
     assert 17 == len(fences)
     assert sorted(set(fences)) == fences
     assert sorted(set(epochs)) == epochs
+
+
+async def test_clock_that_goes_back(store: Store) -> None:
+    """The epoch rises also when the new server's clock is behind, and what it had is lost."""
+    await builders.seed(store, State.RUNNING)
+    await builders.shift(store, HOUR_MS)
+    await builders.change_server(store)
+    await store.sweep(GROUP)
+    epoch = store.epochs.known(GROUP)
+    await emptied(store)  # the hour, too
+    reply = await calls.call(store, Operation.RESCUE, (1,))
+
+    assert (GATE_MS, epoch + 1) == (reply.wait_ms, reply.epoch)
 
 
 async def test_restart_empty(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Replay: a completion that the store has forgotten is taken again, once, while the gate is open."""
+"""Replay: while the gate is open a completion that the store has forgotten is taken again, once."""
 
 from itertools import permutations
 
@@ -66,7 +66,7 @@ async def test_gate_closed(store: Store, belief: State | None) -> None:
 
 
 async def test_lost_completion(store: Store) -> None:
-    """A run that the store believes to be running, as it was claimed, ends as if for the first time."""
+    """A run that the store believes to be running, as claimed, ends as if for the first time."""
     seeded = await builders.seed(store, State.RUNNING)
     saved = await backup.take(store.link)
     await builders.complete(store, seeded.run)
@@ -95,7 +95,7 @@ async def test_completion_that_was_not_lost(store: Store) -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 async def test_any_order(store: Store, order: tuple[int, ...]) -> None:
-    """Several runs of one job, completed and forgotten, come back in whatever order: none runs again."""
+    """Several runs of one job, completed and forgotten, come back in any order: none runs again."""
     dues = [DUE_MS + number for number in range(3)]
     first = await builders.seed(store, State.QUEUED, keep_ms=0)
     saved = await backup.take(store.link)
@@ -123,7 +123,7 @@ async def test_any_order(store: Store, order: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("other", ["itself", "another run"])
 async def test_newer_claim(store: Store, other: str) -> None:
-    """When the run, or its job, has been claimed since, that claim stands and the old one is refused."""
+    """When the run, or its job, has been claimed since, that claim stands and ends as any other."""
     old = (await builders.seed(store, State.RUNNING)).run
     await store.link.command("FLUSHALL")
     await builders.close_gate(store)
@@ -141,7 +141,7 @@ async def test_newer_claim(store: Store, other: str) -> None:
 
 
 async def test_forgotten_retry(store: Store) -> None:
-    """A failure that the store has forgotten is refused: its worker has to bring the run back first."""
+    """A failure that the store has forgotten is refused: its worker brings the run back first."""
     run = await rollback.forget_claim(store, State.QUEUED)
     refused = await builders.retry(store, run)
     await builders.adopt(store, run)

@@ -1,4 +1,4 @@
-"""A copy of a whole store, to put it back to: what a store looks like that has lost its last writes."""
+"""A copy of a whole store, to put back: so looks a store that has lost its last writes."""
 
 from rota.common.link import Link
 
@@ -10,9 +10,7 @@ async def take(link: Link) -> Backup:
     names = sorted(await link.command("KEYS", "*"))
     times = await link.pipeline([("PTTL", name) for name in names])
     values = await link.pipeline([("DUMP", name) for name in names])
-    return [
-        (name, max(0, ms), value) for name, ms, value in zip(names, times, values, strict=True)
-    ]
+    return [(name, max(0, ms), value) for name, ms, value in zip(names, times, values, strict=True)]
 
 
 async def put_back(link: Link, backup: Backup) -> None:

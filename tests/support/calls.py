@@ -46,7 +46,7 @@ def arguments(
 async def call(
     store: Store, operation: Operation, args: Sequence[Any], epoch: int | None = None
 ) -> Reply:
-    """Run one script as a caller who knows `epoch`: None for what the store knows, 0 for nothing."""
+    """Run one script as one who knows `epoch`: None for what `store` knows, 0 for nothing."""
     known = store.epochs.known(GROUP) if epoch is None else epoch
     ((heard, wait_ms, *values),) = await store.link.batch(
         [Call(operation, keys.root(GROUP), (known, *args))]

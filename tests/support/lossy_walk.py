@@ -128,7 +128,7 @@ class LossyWalk(Walk):
         self.ended.add(job_id)
 
     async def sweep(self) -> None:
-        """Take back what silent workers held; those that are dead ended under a fence of their own."""
+        """Take back what silent workers held; the dead ended under a fence of their own."""
         before = self.ended.copy()
         await super().sweep()
         for job_id in self.ended - before:

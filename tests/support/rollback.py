@@ -1,4 +1,4 @@
-"""Runs that a worker holds and the store has forgotten, for each state that it may believe them in."""
+"""Runs that a worker holds and the store has forgotten, whatever state it believes them in."""
 
 from rota.common.state import State
 from rota.common.store import Claimed, Store
@@ -31,5 +31,3 @@ async def forget_claim(store: Store, belief: State | None, due_ms: int = DUE_MS)
     await backup.put_back(store.link, saved)
     await builders.change_server(store)
     return run
-
-

@@ -1,4 +1,4 @@
-"""Which epoch of each group this process knows: how it notices that the store may have lost writes."""
+"""Which epoch of each group this process knows: so it notices that a store has lost writes."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ Reopened = Callable[[str, float], None]  # group, seconds until its gate closes
 
 
 class Epochs:
-    """The last epoch heard of each group. Whoever must act on a new one adds itself to `reopened`."""
+    """The last epoch heard of each group; who must act on a new one adds itself to `reopened`."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}

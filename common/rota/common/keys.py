@@ -14,8 +14,8 @@ def root(group: str) -> str:
     """Return the HASH of what the group has one of. Kept.
 
     Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight.
-    The gate: server (the process's run_id), epoch, gate (when it closes, ms), and born: the epoch in
-    which the group began without a witness, 0 once one has come. And fence, the highest one given.
+    The gate: server (the process's run_id), epoch, gate (when it closes, ms), and born: the epoch
+    in which the group began without a witness, 0 once one has come. And fence: the highest given.
     """
     return f"rota:{{{group}}}"
 

@@ -56,6 +56,6 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
 }
 """(state before, operation) -> the states it may lead to; every other pair changes nothing.
 
-While a group's gate is open nothing is enqueued, claimed, promoted or rescued, and a completion that
-the store has forgotten is accepted in any state but the final ones.
+While a group's gate is open nothing is enqueued, claimed, promoted or rescued, and a completion
+that the store has forgotten is accepted in any state but the final ones.
 """

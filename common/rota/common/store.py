@@ -142,6 +142,7 @@ class Store:
         resting: Iterable[Resting],
         wanted: Mapping[str, int],
         lease_ms: int = LEASE_MS,
+        *,
         request: int = 0,
     ) -> tuple[dict[str, str], dict[str, Claim]]:
         """Report what ended and claim what is wanted, all in one round trip.
@@ -190,17 +191,12 @@ class Store:
             args += (run.job_id, run.fence, tenant, job, handler, run.due_ms, run.attempt)
             args += (attempts, run.body)
         answer = (await self._ask([(Operation.ADOPT, group, args)]))[0]
-        return [
-            each.run for each, word in zip(runs, answer.words(), strict=True) if word == "lost"
-        ]
+        return [each.run for each, word in zip(runs, answer.words(), strict=True) if word == "lost"]
 
     async def release(self, runs: Iterable[Claimed]) -> None:
         """Give runs back, uncounted."""
         await self._ask(
-            [
-                (Operation.RELEASE, group, _fences(held))
-                for group, held in _by_group(runs).items()
-            ]
+            [(Operation.RELEASE, group, _fences(held)) for group, held in _by_group(runs).items()]
         )
 
     async def sweep(self, group: str) -> tuple[list[Rescued], float]:
