@@ -74,6 +74,7 @@ def test_run_under_way_is_not_wiped(story: Story) -> None:
     """A run that a worker had in hand when the data went must come to its end."""
     story.call(11, 11.0, 13.0, job=HAND, outcome="failed")
     story.note("wiped", 12.0, since=10.0)
+    story.note("wiped", 20.0, since=float("-inf"))
 
     assert [run_id(11, HAND)] == story.verdict().violations["lost"]
 

@@ -32,7 +32,11 @@ def test_address(url: str, kind: Kind, hosts: str, master: str, first: str) -> N
     """Each form of address names its servers, with the usual ports where it names none."""
     address = Address(url)
 
-    assert (kind, hosts, master) == (address.kind, " ".join(map(str, address.hosts)), address.master)
+    assert (kind, hosts, master) == (
+        address.kind,
+        " ".join(map(str, address.hosts)),
+        address.master,
+    )
     assert first == address.entry(*address.hosts[:1]).url
 
 
