@@ -140,7 +140,7 @@ async def test_cluster_failover(
 
     assert isinstance(first[0], StoreUnavailable)
     assert worker.longest_block < FOLLOW
-    assert 100 < calls
+    assert 20 < calls
     assert longest < 1.0
 
 

@@ -18,6 +18,8 @@ SLOTS = 16_384
 class Cluster(Topology):
     """Three masters with a third of the slots and one replica each; dead ones are replaced."""
 
+    replicas = 1
+
     def __init__(self) -> None:
         super().__init__()
         options = OPTIONS | {
@@ -58,21 +60,18 @@ class Cluster(Topology):
         name: bytes = await ask(server.port, "CLUSTER", "MYID")
         return name.decode()
 
-    async def owner(self, key: str, asked: Server | None = None) -> Server:
-        """Return the master of `key`, as `asked` or else the first node that runs knows it."""
-        slot = key_slot(key.encode())
-        node = asked or next(server for server in self.servers if server.alive)
-        for first, last, (_, port, *_), *_ in await ask(node.port, "CLUSTER", "SLOTS"):
-            if first <= slot <= last:
-                return next(server for server in self.servers if server.port == port)
-        raise AssertionError(f"nobody serves slot {slot}")
+    async def owner(self, key: str) -> Server:
+        """Return the master of `key`, as the first node that runs knows it."""
+        owner = await self._owner(key, next(server for server in self.servers if server.alive))
+        assert owner is not None
+        return owner
 
     async def replaced(self, key: str, old: Server) -> None:
         """Return when every other node that runs knows another master of `key` than `old`."""
+        running = [server for server in self.servers if server.alive and server is not old]
 
         async def other() -> bool:
-            running = [server for server in self.servers if server.alive and server is not old]
-            return all([await self.owner(key, server) is not old for server in running])
+            return all([await self._owner(key, server) not in (old, None) for server in running])
 
         await probe.found(other, READY)
 
@@ -103,6 +102,13 @@ class Cluster(Topology):
         source = await self.begin_move(key, target)
         await self.move_keys(key, source, target)
         await self.end_move(key, source, target)
+
+    async def _owner(self, key: str, asked: Server) -> Server | None:
+        slot = key_slot(key.encode())
+        for first, last, (_, port, *_), *_ in await ask(asked.port, "CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return next(server for server in self.servers if server.port == port)
+        return None
 
     async def _met(self) -> bool:
         known = [await ask(server.port, "CLUSTER", "NODES") for server in self.servers]

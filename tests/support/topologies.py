@@ -29,6 +29,8 @@ OPTIONS = {"repl_diskless_sync_delay": "0", "repl_ping_replica_period": "1"}
 class Topology(ABC):
     """Several servers that make one store, in a folder that is gone with them."""
 
+    replicas: int  # of each master
+
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="rota-topology-")
         self.folder = Path(self._temporary.name)
@@ -60,11 +62,15 @@ class Topology(ABC):
         self._temporary.cleanup()
 
     async def empty(self) -> None:
-        """Delete all keys and scripts."""
+        """Delete all keys and scripts, on replicas too."""
         for server in self.servers:
             if await _is_master(server):
-                await ask(server.port, "FLUSHALL")
-                await ask(server.port, "SCRIPT", "FLUSH")
+                async with opened(f"redis://127.0.0.1:{server.port}") as store:
+                    # A replica that is in sync may get what follows up to a second later.
+                    *_, heard = await store.link.pipeline(
+                        [("FLUSHALL",), ("SCRIPT", "FLUSH"), ("WAIT", self.replicas, 3_000)]
+                    )
+                assert self.replicas == heard
 
     async def freeze(self, server: Server) -> None:
         """Stop a server without ending it, so that it takes connections and answers nothing."""
@@ -92,6 +98,8 @@ class Topology(ABC):
 
 class Sentinels(Topology):
     """A master called `main`, two replicas, three sentinels that replace it within seconds."""
+
+    replicas = 2
 
     def __init__(self) -> None:
         super().__init__()
