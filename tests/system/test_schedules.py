@@ -57,7 +57,7 @@ def test_fixed_delay_counts_from_the_end(course: Course, job: str) -> None:
 
 
 def test_fixed_rate_skips(course: Course) -> None:
-    """`every: 1s` with a handler of 2.5 s starts at the third second, or a later one, not between."""
+    """`every: 1s` with a handler of 2.5 s starts at the third second or later."""
     gaps = course.audit.between_starts("acme/rate")
 
     assert 2 <= len(gaps)
