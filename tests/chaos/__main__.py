@@ -1,6 +1,7 @@
 """Break things on purpose and count what was lost: `python -m tests.chaos SCENARIO`."""
 
 import argparse
+import signal
 import sys
 from random import SystemRandom
 
@@ -15,6 +16,7 @@ _MANY = 1_000_000
 def main() -> None:
     """Run what the command line asks for; exit 1 if a promise was broken."""
     given = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     if given.list:
         for scenario in SCENARIOS.values():
             print(f"{scenario.name:<12} {scenario.total:>4} faults  {scenario.about}")
@@ -23,7 +25,9 @@ def main() -> None:
     seed = SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     lease = duration.parse(given.lease) / 1000
     rows = [
-        report.carry_out(_plan(SCENARIOS[name], seed, lease, given.faults, given.seconds))
+        report.carry_out(
+            _plan(SCENARIOS[name], seed, lease, given.faults, given.seconds), keep=given.keep
+        )
         for name in chosen
     ]
     report.print_table(rows)
@@ -45,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, help="inject so many; all if neither is given")
     parser.add_argument("--seed", type=int, help="repeat the choices of an earlier run")
     parser.add_argument("--lease", default=settings.Settings().lease, help="such as 3s")
+    parser.add_argument("--keep", action="store_true", help="keep the logs of a success, too")
     return parser.parse_args()
 
 

@@ -85,8 +85,8 @@ class Drive:
         for number in range(WORKERS):
             self._fleet.start_worker(number % self._plan.scenario.sides)
         begun = CLOCK.monotonic()
-        if not await self._all_take_part(begun, _START, jobs=False):
-            raise AssertionError(f"not all workers worked within {_START} s of the start")
+        if not await self._all_take_part(begun, _START, {"after"}):
+            raise AssertionError(f"not all workers and jobs began within {_START} s of the start")
 
     async def _break(self) -> None:
         plan = self._plan
@@ -105,10 +105,10 @@ class Drive:
     async def _settle(self) -> None:
         """Let the schedules go on until every job and every worker took part again."""
         since = self._ledger.note("faults_over")
-        await self._all_take_part(since, _SETTLE, jobs=True)
+        await self._all_take_part(since, _SETTLE, {"after", "every"})
 
-    async def _all_take_part(self, since: float, within: float, *, jobs: bool) -> bool:
-        planned = {each.job for each in self._work.planned if each.kind != "manual" and jobs}
+    async def _all_take_part(self, since: float, within: float, kinds: set[str]) -> bool:
+        planned = {each.job for each in self._work.planned if each.kind in kinds}
         while CLOCK.monotonic() < since + within:
             lines = history.read(self._fleet.audit_file)
             starts = [line for line in lines if line["event"] == "start" and line["at"] >= since]

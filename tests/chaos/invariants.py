@@ -49,11 +49,11 @@ def fate(history: History) -> Fate:
 def _wiped(history: History, job_id: str, accepted_at: float) -> bool:
     """Tell whether the store's data about a run went, while no worker could know of it."""
     attempts = history.by_run.get(job_id, [])
-    return any(
-        wipe.since - _UNDER_WAY <= accepted_at <= wipe.at + _UNDER_WAY
-        and not any(a.start <= wipe.at < a.end for a in attempts)
-        for wipe in history.wipes
-    )
+    for wipe in history.wipes:
+        if wipe.since - _UNDER_WAY <= accepted_at <= wipe.at + _UNDER_WAY:
+            # Only the first counts: what it left behind in a worker's hands was to be saved.
+            return not any(a.start <= wipe.at < a.end for a in attempts)
+    return False
 
 
 def restarted(history: History) -> list[str]:

@@ -37,7 +37,7 @@ class Row(NamedTuple):
         return (self.scenario, str(self.seed), faults, *map(str, counts), *last, verdict)
 
 
-def carry_out(plan: Plan) -> Row:
+def carry_out(plan: Plan, *, keep: bool = False) -> Row:
     """Drive one scenario and check it. Its folder is kept, and named, if a promise was broken."""
     name = plan.scenario.name
     print(f"{name}: seed {plan.seed}", flush=True)
@@ -46,19 +46,19 @@ def carry_out(plan: Plan) -> Row:
     try:
         asyncio.run(driver.drive(plan, folder))
         verdict = checker.check(history.load(folder), plan.scenario.limits(plan.lease))
-        kept = not verdict.ok
+        kept = keep or not verdict.ok
     except (RotaError, AssertionError) as error:
         print(f"{name}: can't be carried out: {error}")
     except KeyboardInterrupt:
         kept = False
         raise
     finally:
-        if not kept:
+        for complaint in verdict.complaints() if verdict else []:
+            print(f"{name}: {complaint}")
+        if kept:
+            print(f"{name}: audit, driver's log and the services' logs are in {folder}")
+        else:
             shutil.rmtree(folder)
-    for complaint in verdict.complaints() if verdict else []:
-        print(f"{name}: {complaint}")
-    if kept:
-        print(f"{name}: audit, driver's log and the services' logs are in {folder}")
     return Row(name, plan.seed, verdict)
 
 

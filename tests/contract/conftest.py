@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.topologies import Cluster, Sentinels
+from tests.support.clusters import Cluster
+from tests.support.topologies import Sentinels
 
 
 @pytest.fixture(scope="session")

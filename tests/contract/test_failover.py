@@ -1,146 +1,186 @@
-"""Failover to a replica that has lost acknowledged writes: nothing is lost, nothing runs twice."""
+"""When a master dies, freezes or is replaced, workers follow; who is not concerned goes on."""
 
-from collections import Counter
-from pathlib import Path
-from random import Random
-from typing import NamedTuple
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from rota.common import keys
-from rota.common.link import Link
-from rota.common.scripts import GATE_MS
-from rota.common.store import Claimed, Occurrence, Store
-from tests.support import builders, recount
-from tests.support.builders import DUE_MS, GROUP, HOUR_MS
-from tests.support.servers import Server
+from rota.common.clock import SystemClock
+from rota.common.errors import StoreUnavailable
+from rota.common.store import Store
+from tests.chaos.server import Server, ask
+from tests.support import builders, probe
+from tests.support.builders import GROUP, WORKER
+from tests.support.clusters import Cluster, group_on
+from tests.support.topologies import Sentinels, Topology, opened
 
-JOBS = 6
-
-
-class Entry(NamedTuple):
-    """One line of the handlers' own audit."""
-
-    what: str  # start or end
-    job_id: str
-    fence: int
+FOLLOW = 5.0  # seconds in which a blocked worker follows
+CLOCK = SystemClock()
 
 
-class Platform:
-    """A scheduler and a worker on one store, and what their handlers did."""
+class Listener:
+    """A worker that listens for tokens of one group; used as `async with`."""
 
-    def __init__(self, store: Store, seed: int) -> None:
-        self.store = store
-        self.random = Random(seed)
-        self.next_due = dict.fromkeys((f"job{number}" for number in range(JOBS)), DUE_MS)
-        self.awaited: dict[str, Occurrence] = {}  # job -> what the scheduler has enqueued
-        self.held: list[Claimed] = []
-        self.completed: list[Claimed] = []
-        self.audit: list[Entry] = []
+    def __init__(self, store: Store, group: str = GROUP) -> None:
+        self._store = store
+        self._group = group
+        self.longest_block = 0.0
+        self.tokens = 0
 
-    async def step(self) -> None:
-        """Do one thing at random."""
-        await self.random.choice([self.enqueue, self.claim, self.claim, self.complete])()
+    async def __aenter__(self) -> "Listener":
+        self._task = asyncio.create_task(self._listen())
+        return self
 
-    async def enqueue(self) -> None:
-        """Enqueue the next occurrence of a job that is not in flight."""
-        free = [job for job in self.next_due if job not in self.awaited]
-        if free:
-            job = self.random.choice(free)
-            occurrence = builders.occurrence(job=job, due_ms=self.next_due[job])
-            self.next_due[job] += 1_000
-            words = await builders.enqueue(self.store, occurrence)
-            assert [("queued", occurrence.job_id)] == words
-            self.awaited[job] = occurrence
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
 
-    async def claim(self) -> None:
-        """Claim and start one run."""
-        for run in (await builders.claim(self.store)).runs:
-            self.audit.append(Entry("start", run.job_id, run.fence))
-            self.held.append(run)
-
-    async def complete(self) -> None:
-        """End one run and report it."""
-        if self.held:
-            run = self.held.pop(self.random.randrange(len(self.held)))
-            self.audit.append(Entry("end", run.job_id, run.fence))
-            assert "completed" == await builders.complete(self.store, run)
-            self.completed.append(run)
-            del self.awaited[_job(run.job_id)]
-
-    async def fail_over(self, store: Store) -> None:
-        """Go on with `store`, which has lost writes: report all, wait, enqueue again."""
-        store.epochs = self.store.epochs
-        self.store = store
-        occurrences = list(self.awaited.values())
-        gated = await builders.enqueue(store, *occurrences, builders.occurrence(job="new"))
-        assert {"gated"} == {word for word, _ in gated}
-        await builders.register(store)
-        self.random.shuffle(self.completed)
-        for run in self.completed:
-            await builders.complete(store, run)
-        lost, unknown = await store.renew(self.held)
-        assert [] == lost
-        assert {"adopted"} >= set(await builders.adopt(store, *unknown))
-        await builders.shift(store, GATE_MS)
-        words = await builders.enqueue(store, *occurrences)
-        assert {"queued", "duplicate"} >= {word for word, _ in words}
-
-    async def drain(self) -> None:
-        """Bring all that was enqueued to its end."""
-        for _ in range(50):
-            await self.claim()
-            await self.complete()
-        await builders.shift(self.store, HOUR_MS)
-        assert [] == (await self.store.sweep(GROUP))[0]
+    async def _listen(self) -> None:
+        while True:
+            started = CLOCK.monotonic()
+            try:
+                self.tokens += await self._store.listen(self._group)
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+            self.longest_block = max(self.longest_block, CLOCK.monotonic() - started)
 
 
-def _job(job_id: str) -> str:
-    return job_id.partition("/")[2].partition(":")[0]
+@pytest.fixture
+def doomed() -> Iterator[Sentinels]:
+    """Return a master that sentinels manage, for a test that makes it fail."""
+    started = Sentinels()
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
 
 
-@pytest.mark.parametrize("seed", range(8))
-async def test_failover(tmp_path: Path, seed: int) -> None:
-    """Each run that was acknowledged is executed once and ends once; no two of a job overlap.
-
-    Enqueued, claimed and completed runs are all lost, some of one job one after the other.
-    """
-    async with Server(tmp_path) as master, Server(tmp_path, master=master) as replica:
-        before, after = Store(Link(master.url)), Store(Link(replica.url))
-        platform = Platform(before, seed)
-        await builders.register(before)
-        for _ in range(30):
-            await platform.step()
-        known = len(platform.completed)
-        await replica.caught_up()
-        await replica.promote()  # from here on it misses everything
-        while len(platform.completed) < known + 5 or not platform.held:
-            await platform.step()
-        await before.link.close()
-        await master.kill()
-        await platform.fail_over(after)
-        await platform.drain()
-        differences = await recount.differences(after)
-        stuck = recount.states(await builders.snapshot(after))
-        _, entries = await after.completions(GROUP, "0-0")
-        running = await after.link.command("ZCARD", keys.leases(GROUP))
-        await after.link.close()
-
-    ended = [entry.job_id for entry in platform.audit if entry.what == "end"]
-    assert ({}, {}, {}, 0) == (platform.awaited, stuck, differences, running)
-    assert len(set(ended)) == len(ended) == len(platform.audit) / 2
-    assert {1} == set(Counter(completion.job_id for completion, _ in entries).values())
-    assert set(ended) >= {completion.job_id for completion, _ in entries}
-    assert_no_overlap(platform.audit)
+async def strike(topology: Topology, server: Server, fault: str) -> None:
+    """Let a server die or freeze."""
+    if fault == "killed":
+        server.kill()
+    else:
+        await topology.freeze(server)
 
 
-def assert_no_overlap(audit: list[Entry]) -> None:
-    """Assert that the runs of a job came one after the other, under rising fences."""
-    for job in {_job(entry.job_id) for entry in audit}:
-        entries = [entry for entry in audit if _job(entry.job_id) == job]
-        starts, ends = entries[::2], entries[1::2]
-        fences = [entry.fence for entry in starts]
+@pytest.mark.parametrize("fault", ["killed", "frozen", "told to"])
+async def test_sentinel_failover(doomed: Sentinels, fault: str) -> None:
+    """A blocked worker follows to the new master in time, and so does all that is sent."""
+    old = await doomed.master()
+    async with opened(doomed.url) as store, opened(doomed.url) as other, Listener(store) as worker:
+        await store.ping()
+        await doomed.until_blocked(old)
+        if fault == "told to":
+            await doomed.fail_over()
+        else:
+            await strike(doomed, old, fault)
+            await doomed.replaced(old)
+        new = await doomed.master()
+        await other.ring(GROUP)
+        await probe.until(lambda: worker.tokens == 1, FOLLOW)
+        answer = await builders.enqueue(store, builders.occurrence())
+        there = await ask(new.port, "EXISTS", keys.run(GROUP, builders.occurrence().job_id))
 
-        assert {"start"} == {entry.what for entry in starts}
-        assert [("end", entry.job_id, entry.fence) for entry in starts] == ends
-        assert sorted(set(fences)) == fences
+    assert ("queued", 1) == (answer[0][0], there)
+    assert worker.longest_block < FOLLOW
+
+
+async def test_master_of_yesterday(doomed: Sentinels) -> None:
+    """A master that still runs when it is replaced is left within seconds, whatever is sent."""
+    old = await doomed.master()
+    async with opened(doomed.url) as store:
+        await store.ping()
+        await doomed.fail_over()
+        role = (await ask(old.port, "ROLE"))[0]
+        await probe.found(lambda: _is_replaced(store, old), FOLLOW)
+
+    assert b"master" == role  # it does not know yet
+
+
+async def test_sentinels_away(sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the master is there, nobody misses the sentinels, nor one that is away."""
+    monkeypatch.setattr("rota.common.link.sentinel.CHECK_SECONDS", 0.05)
+    sentinels.sentinels[0].kill()
+    async with opened(sentinels.url) as store:
+        await store.ping()
+        for sentinel in sentinels.sentinels[1:]:
+            sentinel.kill()
+        end = CLOCK.monotonic() + 0.5
+        while CLOCK.monotonic() < end:  # longer than their last answer is trusted
+            await store.ping()
+    await sentinels.heal()
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_cluster_failover(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Groups of a dead master follow to its replica; to the other groups nothing happens."""
+    monkeypatch.setattr("rota.common.link.server.REPLY_TIMEOUT", 1.0)  # as we wait for it
+    hit, spared = group_on(0), group_on(1)
+    old = await cluster.owner(keys.root(hit))
+    async with opened(cluster.url) as store, Listener(store, hit) as worker:
+        await builders.register(store, groups=(hit, spared))
+        await cluster.until_blocked(old)
+        over = asyncio.Event()
+        work = asyncio.create_task(_bystander(store, spared, over))
+        await strike(cluster, old, fault)
+        first = await asyncio.gather(
+            builders.enqueue(store, builders.occurrence(), group=hit), return_exceptions=True
+        )
+        await cluster.replaced(keys.root(hit), old)
+        await probe.found(lambda: _enqueued(store, hit), FOLLOW)
+        await probe.until(lambda: worker.tokens > 0, FOLLOW)
+        over.set()
+        calls, longest = await work
+
+    assert isinstance(first[0], StoreUnavailable)
+    assert worker.longest_block < FOLLOW
+    assert 20 < calls
+    assert longest < 1.0
+
+
+async def test_claims_beside_a_dead_master(cluster: Cluster) -> None:
+    """What a worker claims and reports in one round trip is not lost for a group that is away."""
+    away, there = group_on(0), group_on(1)
+    async with opened(cluster.url) as store:
+        await builders.register(store, groups=(away, there))
+        await store.enqueue({group: [builders.occurrence()] for group in (away, there)})
+        held = (await builders.claim(store, group=away)).runs[0]
+        (await cluster.owner(keys.root(away))).kill()
+        words, claims = await store.exchange(
+            WORKER, [builders.ended(held)], [], {away: 1, there: 1}
+        )
+
+    assert {} == words
+    assert [builders.occurrence().job_id] == [run.job_id for run in claims[there].runs]
+    assert [there] == list(claims)
+
+
+async def _is_replaced(store: Store, old: Server) -> bool:
+    try:
+        return bool(old.port != (await store.link.command("INFO", "server"))["tcp_port"])
+    except StoreUnavailable:  # who waits for a reply of the old one waits no longer
+        return False
+
+
+async def _enqueued(store: Store, group: str) -> bool:
+    try:
+        return bool(await builders.enqueue(store, builders.occurrence(job="next"), group=group))
+    except StoreUnavailable:
+        return False
+
+
+async def _bystander(store: Store, group: str, over: asyncio.Event) -> tuple[int, float]:
+    """Sweep a group until it is over; return how often, and what took longest, in seconds."""
+    calls, longest = 0, 0.0
+    while not over.is_set():
+        started = CLOCK.monotonic()
+        await store.sweep(group)
+        calls, longest = calls + 1, max(longest, CLOCK.monotonic() - started)
+        await asyncio.sleep(0.001)
+    return calls, longest

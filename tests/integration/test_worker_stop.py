@@ -49,6 +49,28 @@ async def test_stop_gives_back(url: str, store: Store) -> None:
     assert ("succeeded", 1) == (told.outcome, told.attempt)
 
 
+async def test_stop_writes_nothing_late(url: str, store: Store) -> None:
+    """A result that comes after the grace time is not written: the run is for somebody else."""
+    begun, jobs = asyncio.Event(), Jobs()
+
+    @jobs.handler(HANDLER)
+    async def swallow(ctx: Context) -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "late"
+        return "never"
+
+    run = workers.run_of()
+    await builders.enqueue(store, run)
+    async with workers.working(url, jobs, grace=0.0):
+        await begun.wait()
+
+    assert State.QUEUED is await builders.state_of(store, run.job_id)
+    assert [] == await workers.completions(store)
+
+
 async def test_stop_waits_for_threads(url: str, store: Store) -> None:
     """A thread that heeds its cancellation has ended before its run is given back: no overlap."""
     told, tidy, gate, jobs = threading.Event(), threading.Event(), Gate(), Jobs()

@@ -1,4 +1,4 @@
-"""Real set-ups of several servers on loopback: a master that sentinels manage, and a cluster.
+"""A master that sentinels manage, for real, on loopback; a cluster is in `clusters`.
 
 sentinels = Sentinels()
 sentinels.start()           from the main thread: nothing that is started outlives it
@@ -7,29 +7,35 @@ sentinels.stop()
 """
 
 import asyncio
+import os
+import signal
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from redis.crc import key_slot
-
 from rota.common.errors import StoreError
+from rota.common.link import Link
+from rota.common.store import Store
 from tests.chaos.server import Server, ask
 from tests.support import probe
 
-SLOTS = 16_384
 READY = 30.0  # seconds until everybody knows everybody, at the most
-_OPTIONS = {"repl_diskless_sync_delay": "0", "repl_ping_replica_period": "1"}
+OPTIONS = {"repl_diskless_sync_delay": "0", "repl_ping_replica_period": "1"}
 
 
 class Topology(ABC):
     """Several servers that make one store, in a folder that is gone with them."""
 
+    replicas: int  # of each master
+
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="rota-topology-")
         self.folder = Path(self._temporary.name)
         self.servers: list[Server] = []  # those that hold data
+        self._frozen: list[Server] = []
 
     @property
     @abstractmethod
@@ -56,14 +62,34 @@ class Topology(ABC):
         self._temporary.cleanup()
 
     async def empty(self) -> None:
-        """Delete all keys and scripts."""
+        """Delete all keys and scripts, on replicas too."""
         for server in self.servers:
             if await _is_master(server):
-                await ask(server.port, "FLUSHALL")
-                await ask(server.port, "SCRIPT", "FLUSH")
+                async with opened(f"redis://127.0.0.1:{server.port}") as store:
+                    # A replica that is in sync may get what follows up to a second later.
+                    *_, heard = await store.link.pipeline(
+                        [("FLUSHALL",), ("SCRIPT", "FLUSH"), ("WAIT", self.replicas, 3_000)]
+                    )
+                assert self.replicas == heard
+
+    async def freeze(self, server: Server) -> None:
+        """Stop a server without ending it, so that it takes connections and answers nothing."""
+        pid = (await ask(server.port, "INFO", "server"))["process_id"]
+        os.kill(pid, signal.SIGSTOP)
+        self._frozen.append(server)
+
+    async def until_blocked(self, server: Server) -> None:
+        """Return when a client is blocked on `server`."""
+
+        async def is_blocking() -> bool:
+            return bool((await ask(server.port, "INFO", "clients"))["blocked_clients"])
+
+        await probe.found(is_blocking)
 
     async def heal(self) -> None:
-        """Start again whatever was killed; return when all is ready."""
+        """Start again whatever died or froze; return when all is ready."""
+        while self._frozen:
+            self._frozen.pop().kill()
         for server in self.servers:
             if not server.alive:
                 await server.start()
@@ -73,9 +99,11 @@ class Topology(ABC):
 class Sentinels(Topology):
     """A master called `main`, two replicas, three sentinels that replace it within seconds."""
 
+    replicas = 2
+
     def __init__(self) -> None:
         super().__init__()
-        self.servers = [Server(self.folder, **_OPTIONS) for _ in range(3)]
+        self.servers = [Server(self.folder, **OPTIONS) for _ in range(3)]
         self.sentinels = [Server(self.folder) for _ in range(3)]
 
     @property
@@ -92,14 +120,20 @@ class Sentinels(Topology):
             await ask(replica.port, "REPLICAOF", "127.0.0.1", first)
         await probe.found(lambda: self._synced(self.servers[0]), READY)
         for sentinel in self.sentinels:
-            file = self.folder / f"sentinel-{sentinel.port}.conf"
-            file.write_text(
+            self._configuration(sentinel).write_text(
                 f"port {sentinel.port}\nbind 127.0.0.1\ndir {self.folder}\n"
                 f"sentinel monitor main 127.0.0.1 {first} 2\n"
                 "sentinel down-after-milliseconds main 500\n"
                 "sentinel failover-timeout main 2000\n"
             )
-            await sentinel.start_as(str(file), "--sentinel")
+            await self._start_sentinel(sentinel)
+
+    async def heal(self) -> None:
+        """Start again whatever died; takes some ten seconds if it was the master."""
+        for sentinel in self.sentinels:
+            if not sentinel.alive:
+                await self._start_sentinel(sentinel)
+        await super().heal()
 
     async def ready(self) -> None:
         """Return when every sentinel knows the others, and the same master with two replicas."""
@@ -135,6 +169,12 @@ class Sentinels(Topology):
         assert found is not None
         return found
 
+    def _configuration(self, sentinel: Server) -> Path:
+        return self.folder / f"sentinel-{sentinel.port}.conf"  # it keeps there what it learns
+
+    async def _start_sentinel(self, sentinel: Server) -> None:
+        await sentinel.start_as(str(self._configuration(sentinel)), "--sentinel")
+
     async def _starts_failover(self) -> bool:
         try:
             await ask(self.sentinels[0].port, "SENTINEL", "FAILOVER", "main")
@@ -160,103 +200,14 @@ class Sentinels(Topology):
         return bool(b"master" == role and 2 == len(replicas))
 
 
-class Cluster(Topology):
-    """Three masters with a third of the slots and one replica each; dead ones are replaced."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        options = _OPTIONS | {
-            "cluster_enabled": "yes",
-            "cluster_node_timeout": "1000",
-            "cluster_require_full_coverage": "no",
-            "cluster_replica_validity_factor": "0",
-            "cluster_allow_replica_migration": "no",
-        }
-        self.servers = [Server(self.folder, **options) for _ in range(6)]
-
-    @property
-    def url(self) -> str:
-        """Return the address for ROTA_REDIS_URL."""
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers[:3])
-        return f"redis+cluster://{hosts}"
-
-    async def _set_up(self) -> None:
-        for server in self.servers:
-            await server.start()
-        masters, replicas = self.servers[:3], self.servers[3:]
-        bounds = [SLOTS * i // 3 for i in range(4)]
-        for i, master in enumerate(masters):
-            await ask(master.port, "CLUSTER", "ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
-            await ask(master.port, "CLUSTER", "SET-CONFIG-EPOCH", i + 1)
-        for server in self.servers[1:]:
-            await ask(masters[0].port, "CLUSTER", "MEET", "127.0.0.1", server.port)
-        await probe.found(self._met, READY)
-        for master, replica in zip(masters, replicas, strict=True):
-            await ask(replica.port, "CLUSTER", "REPLICATE", await self.name(master))
-
-    async def ready(self) -> None:
-        """Return when every node sees every slot served by a master whose replica is in sync."""
-        await probe.found(self._covered, READY)
-
-    async def name(self, server: Server) -> str:
-        """Return the id by which the nodes know `server`."""
-        name: bytes = await ask(server.port, "CLUSTER", "MYID")
-        return name.decode()
-
-    async def owner(self, key: str, asked: Server | None = None) -> Server:
-        """Return the master of `key`, as `asked` or else the first node that runs knows it."""
-        slot = key_slot(key.encode())
-        node = asked or next(server for server in self.servers if server.alive)
-        for first, last, (_, port, *_), *_ in await ask(node.port, "CLUSTER", "SLOTS"):
-            if first <= slot <= last:
-                return next(server for server in self.servers if server.port == port)
-        raise AssertionError(f"nobody serves slot {slot}")
-
-    async def replaced(self, key: str, old: Server) -> None:
-        """Return when every running node knows another master of `key` than `old`."""
-
-        async def other() -> bool:
-            running = [server for server in self.servers if server.alive]
-            return all([await self.owner(key, server) is not old for server in running])
-
-        await probe.found(other, READY)
-
-    async def begin_move(self, key: str, target: Server) -> Server:
-        """Open the slot of `key` for its way to `target`; return where it comes from."""
-        slot, source = key_slot(key.encode()), await self.owner(key)
-        await ask(target.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", await self.name(source))
-        await ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", await self.name(target))
-        return source
-
-    async def move_keys(self, key: str, source: Server, target: Server, most: int = 10_000) -> int:
-        """Move up to `most` keys of the slot of `key`; return how many."""
-        slot = key_slot(key.encode())
-        names = await ask(source.port, "CLUSTER", "GETKEYSINSLOT", slot, most)
-        if names:
-            where = ("127.0.0.1", target.port)
-            await ask(source.port, "MIGRATE", *where, "", 0, 5_000, "KEYS", *names)
-        return len(names)
-
-    async def end_move(self, key: str, source: Server, target: Server) -> None:
-        """Give the slot of `key`, which is empty at `source`, to `target`."""
-        slot, name = key_slot(key.encode()), await self.name(target)
-        for server in (target, source):
-            await ask(server.port, "CLUSTER", "SETSLOT", slot, "NODE", name)
-
-    async def _met(self) -> bool:
-        known = [await ask(server.port, "CLUSTER", "NODES") for server in self.servers]
-        return all(6 == len(lines.splitlines()) and b"handshake" not in lines for lines in known)
-
-    async def _covered(self) -> bool:
-        for server in self.servers:
-            info = await ask(server.port, "CLUSTER", "INFO")
-            ranges = await ask(server.port, "CLUSTER", "SLOTS")
-            if b"cluster_state:ok" not in info or any(4 != len(r) for r in ranges):
-                return False
-            role, *rest = await ask(server.port, "ROLE")
-            if not (rest[2] == b"connected" if role == b"slave" else 1 == len(rest[1])):
-                return False
-        return True
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    """Connect to a store."""
+    store = Store(Link(url))
+    try:
+        yield store
+    finally:
+        await store.link.close()
 
 
 async def _is_master(server: Server) -> bool:

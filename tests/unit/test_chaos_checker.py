@@ -74,6 +74,7 @@ def test_run_under_way_is_not_wiped(story: Story) -> None:
     """A run that a worker had in hand when the data went must come to its end."""
     story.call(11, 11.0, 13.0, job=HAND, outcome="failed")
     story.note("wiped", 12.0, since=10.0)
+    story.note("wiped", 20.0, since=float("-inf"))
 
     assert [run_id(11, HAND)] == story.verdict().violations["lost"]
 
@@ -228,13 +229,14 @@ def test_slow_recovery_is_found(story: Story) -> None:
 
 
 def test_standstill_after_the_store_is_found(story: Story) -> None:
-    """A group in which nothing begins for too long after the store is back is found."""
+    """A job that begins too late after the store is back is found, its own rest not counted."""
     story.call(10, 10.0, 11.0)
     story.note("mended", 20.0)
+    story.call(22, 21.0, 22.0, job=RATE)
     story.call(27, 27.0, 28.0)
     found = story.verdict()
 
-    assert {"store": 7.0} == found.recovery
+    assert {"store": 6.0} == found.recovery
     assert ["slow recovery"] == list(found.violations)
 
 

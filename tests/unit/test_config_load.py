@@ -1,7 +1,6 @@
 """One file or a directory of files is a configuration, quickly, and in one order."""
 
 import os
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -180,27 +179,3 @@ def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
     file.write_text("b0: &b0 [x]\n" + "\n".join(lines) + "\n")
 
     assert 30 + 29 * 9 == len(problems(file))
-
-
-@pytest.mark.parametrize("layout", ["one", "many"])
-def test_the_time_grows_with_the_tenants(tmp_path: Path, layout: str) -> None:
-    """Four times the tenants take about four times as long, in one file and in many."""
-
-    def seconds(count: int) -> float:
-        directory = tmp_path / f"{layout}-{count}"
-        directory.mkdir()
-        write_tenants(directory, list(range(count)) if layout == "many" else [])
-        if layout == "one":
-            text = "".join(tenant(number) for number in range(count))
-            (directory / "all.yaml").write_text("tenants:\n" + text)
-        best = 60.0
-        for _ in range(3):
-            start = time.process_time()
-            loaded = config.load(directory)
-            best = min(best, time.process_time() - start)
-            assert count * 4 == len(loaded.jobs)
-        return best
-
-    few, many = seconds(300), seconds(1_200)
-
-    assert many < 8 * few

@@ -1,7 +1,7 @@
 """The only package that talks to Redis.
 
-`url` reads the address, `server` holds the connections to one server, `topology` and `cluster`
-know which server serves a key, `link` makes the round trips and says what their errors mean.
+`url` reads the address, `server` holds the connections to one server, `topology`, `sentinel` and
+`cluster` know which server serves a key, `link` makes the round trips and says what errors mean.
 """
 
 from rota.common.link.link import Call, Link

@@ -30,8 +30,9 @@ from redis.exceptions import (
 from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.link import server as servers
 from rota.common.link.cluster import Cluster
+from rota.common.link.sentinel import Sentinel
 from rota.common.link.server import Server
-from rota.common.link.topology import Sentinel, Single, Topology
+from rota.common.link.topology import Single, Topology
 from rota.common.link.url import Address, Kind
 from rota.common.scripts import GATE_MS, script
 

@@ -7,6 +7,7 @@ blocked connection never delays a renewal.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
@@ -50,7 +51,8 @@ class Server:
     async def hang_up(self, *, in_use: bool = False) -> None:
         """Close the connections that nobody uses, or all: then who waits for a reply fails."""
         for client in (self.commands, self.blocking):
-            await client.connection_pool.disconnect(inuse_connections=in_use)
+            with suppress(RedisError, OSError):  # of a connection that is broken already
+                await client.connection_pool.disconnect(inuse_connections=in_use)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -18,6 +18,10 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from rota.common.errors import UsageError
 
+_SCHEMES = (
+    *("redis", "rediss", "unix"),
+    *("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
+)
 _SENTINEL_PORT = 26379
 _SERVER_PORT = 6379
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]@/]+)(?::(?P<port>[0-9]{1,5}))?")
@@ -68,10 +72,10 @@ class Address:
         self._sentinel_login: dict[str, str] = {}
         scheme, _, rest = url.partition("://")
         self._scheme, _, kind = scheme.partition("+")
-        self.kind = Kind(kind) if kind in set(Kind) else Kind.SERVER
+        if scheme not in _SCHEMES:
+            raise self.wrong(f"begin with one of {', '.join(f'{name}://' for name in _SCHEMES)}")
+        self.kind = Kind(kind)
         if self.kind is not Kind.SERVER:
-            if self._scheme not in ("redis", "rediss"):
-                raise self.wrong(f"begin with redis+{kind}:// or, for TLS, rediss+{kind}://")
             self._read(rest)
 
     def __repr__(self) -> str:
