@@ -62,7 +62,7 @@ async def test_moved_slot(cluster: Cluster) -> None:
     async with opened(cluster.url) as store:
         await builders.enqueue(store, builders.occurrence(), group=group)
         await store.link.command("DEL", keys.wake(group))
-        listening = asyncio.create_task(store.listen(group))
+        listening = asyncio.create_task(store.listen(group, "w1"))
         await cluster.until_blocked(source)
         await cluster.move(keys.root(group), target)
         await builders.enqueue(store, builders.occurrence(job="later"), group=group)
@@ -86,7 +86,7 @@ async def test_commands_while_a_slot_moves(cluster: Cluster) -> None:
         with pytest.raises(StoreUnavailable, match="moving"):
             await builders.enqueue(store, builders.occurrence(job="unfortunate"), group=group)
         await store.ring(group)  # makes a key, which is thus made at the target
-        heard = await store.listen(group)
+        heard = await store.listen(group, "w1")
         moved = await cluster.move_keys(keys.root(group), source, target)
         with pytest.raises(StoreUnavailable, match="moving"):
             await builders.enqueue(store, builders.occurrence(job="unfortunate"), group=group)

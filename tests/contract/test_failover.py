@@ -42,7 +42,7 @@ class Listener:
         while True:
             started = CLOCK.monotonic()
             try:
-                self.tokens += await self._store.listen(self._group)
+                self.tokens += await self._store.listen(self._group, "w1")
             except StoreUnavailable:
                 await asyncio.sleep(0.05)
             self.longest_block = max(self.longest_block, CLOCK.monotonic() - started)

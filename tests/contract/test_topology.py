@@ -64,7 +64,7 @@ async def test_waits(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         seeded = await builders.seed(store, None)
         await store.link.command("DEL", keys.wake("gold"))
         last = await store.last_completion("gold")
-        heard = asyncio.gather(store.listen("gold"), store.completions("gold", last))
+        heard = asyncio.gather(store.listen("gold", "w1"), store.completions("gold", last))
         await builders.enqueue(store, seeded.occurrence)
         run = (await builders.claim(store)).runs[0]
         await builders.complete(store, run)
@@ -110,7 +110,7 @@ async def test_nobody_there(form: str) -> None:
     """Where nobody answers, the message says who was asked, without password."""
     hosts = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     async with opened(form.format(",".join(hosts))) as store:
-        for request in (store.ping(), store.listen("gold"), store.sweep("gold")):
+        for request in (store.ping(), store.listen("gold", "w1"), store.sweep("gold")):
             with pytest.raises(StoreUnavailable) as caught:
                 await request
 
