@@ -13,18 +13,31 @@ from tests.support import waits
 class Server:
     """A server on a port of its own that it keeps over restarts; used as `async with`.
 
-    With a `folder` it logs every write there before it replies, without one it forgets all.
+    With `log` it writes down every change before it replies, without it forgets all. With a `master`
+    it is that one's replica. All its files are in `folder`.
     """
 
-    def __init__(self, folder: Path | None = None, **options: str) -> None:
+    def __init__(
+        self, folder: Path, *, log: bool = False, master: "Server | None" = None
+    ) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        kept = {"dir": str(folder), "appendonly": "yes"} if folder else {"appendonly": "no"}
-        self._options = {"port": str(self.port), "bind": "127.0.0.1", "save": ""} | kept | options
+        self._folder = folder / str(self.port)
+        copied = {"replicaof": f"127.0.0.1 {master.port}"} if master else {}
+        self._options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self._folder),
+            "save": "",
+            "appendonly": "yes" if log else "no",
+            "repl-diskless-sync-delay": "0",
+            **copied,
+        }
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start it, and return when it serves what it has on disk."""
+        self._folder.mkdir(exist_ok=True)
         flags = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         self._process = subprocess.Popen(
             [find_server(), *flags],
@@ -47,12 +60,9 @@ class Server:
         await self.kill()
         await self.start()
 
-    async def replica(self) -> "Server":
-        """Start a replica and return it when it has caught up; the caller stops it."""
-        other = Server(replicaof=f"127.0.0.1 {self.port}")
-        await other.start()
-        await waits.eventually(lambda: other._tells("replication", "master_link_status", "up"))
-        return other
+    async def caught_up(self) -> None:
+        """Wait until it has, as a replica, all that its master has."""
+        await waits.eventually(lambda: self._tells("replication", "master_link_status", "up"))
 
     async def promote(self) -> None:
         """Make a replica a master: from now on it misses what its master is told."""

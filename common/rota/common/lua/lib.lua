@@ -8,8 +8,8 @@
 -- The gate. A server process that is not the one that we knew may have lost writes: it was restarted,
 -- or it is a replica that was promoted. For GATE ms nothing is enqueued, claimed or rescued, while live
 -- workers report again what they hold (renew, adopt) and what they completed (complete). Each time the
--- epoch rises. A caller that knows an epoch is a witness: the group had data then, even if the store
--- has none.
+-- epoch rises, to the time in microseconds. A caller that knows an epoch is a witness: the group had
+-- data then, even if the store has none.
 
 local P = KEYS[1]
 local WAKE_CAP, DEAD_CAP, DEAD_TTL, DONE_CAP = 64, 10000, 7 * 86400000, 50000
@@ -48,7 +48,7 @@ end
 
 local function open_gate(known, info)
   local lost = meta[7] or witnesses(known)
-  epoch = math.max(epoch + 1, known + 1, now)
+  epoch = math.max(epoch + 1, known + 1, now * 1000 + clock[2] % 1000)
   if lost then gate, born = now + GATE, 0 else born = epoch end
   -- An hour ahead: above whatever a master that we lost sight of may still give out.
   fence = math.max(fence, (clock[1] + 3600) * 1000000 + clock[2])
