@@ -33,8 +33,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule
     args: dict[str, Any] = {}  # checked by the handler's own types before it is called
     timeout_ms: int = 900_000  # how long one attempt may run
+    kill_after_ms: int = 10_000  # how long it may take to end when it is told to
     retry: Retry = Retry()
-    overlap: Literal["skip"] = "skip"  # what to do when due while the last run is not over
+    overlap: Literal["skip", "cancel"] = "skip"  # what to do when due while the last run is not over
 
     @property
     def ref(self) -> str:

@@ -1,6 +1,6 @@
 """The store's transitions and reads as typed methods; the scripts' words become values here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import getrandbits
 from typing import Any, NamedTuple, cast
 
@@ -63,7 +63,7 @@ class Ended(NamedTuple):
     """A run that is over for good."""
 
     run: Claimed
-    outcome: str  # succeeded or dead
+    outcome: str  # succeeded, dead or cancelled
     completion: bytes
     result: bytes  # msgpack, or empty
 
@@ -82,7 +82,7 @@ class Rescued(NamedTuple):
     job_id: str
     worker: str
     attempt: int
-    state: str  # queued or dead
+    state: str  # queued, dead or cancelled
 
 
 class Lead(NamedTuple):
@@ -203,9 +203,15 @@ class Store:
         return self._requests.setdefault(group, getrandbits(48))
 
     async def renew(
-        self, runs: Iterable[Claimed], lease_ms: int = LEASE_MS
+        self,
+        runs: Iterable[Claimed],
+        lease_ms: int = LEASE_MS,
+        cancel: Callable[[Claimed], None] | None = None,
     ) -> tuple[list[Claimed], list[Claimed]]:
-        """Lengthen the leases of `runs`; return those that are lost, and those to adopt."""
+        """Lengthen the leases of `runs`; return those that are lost, and those to adopt.
+
+        `cancel` is called with each run that is renewed and that somebody wants to end.
+        """
         grouped = _by_group(runs)
         answers = await self._ask(
             [
@@ -218,6 +224,9 @@ class Store:
             for held, answer in zip(grouped.values(), answers, strict=True)
             for run, word in zip(held, answer.words(), strict=True)
         ]
+        for run, word in words:
+            if cancel and word == "cancel":
+                cancel(run)
         lost = [run for run, word in words if word == "lost"]
         return lost, [run for run, word in words if word == "unknown"]
 
@@ -254,6 +263,27 @@ class Store:
                 for group, held in _by_group(runs).items()
             ]
         )
+
+    async def cancel(self, runs: Sequence[tuple[str, str]]) -> list[str]:
+        """Cancel runs, given as group and job_id; return the word that `cancel.lua` documents.
+
+        The word `gated` means that the group's gate is open and nothing was done.
+        """
+        answers = await self._ask([(Operation.CANCEL, group, (run,)) for group, run in runs])
+        return ["gated" if answer.wait_ms else answer.words()[0] for answer in answers]
+
+    async def told_to_cancel(self, group: str, worker: str) -> str | None:
+        """Block until `worker` is to cancel a run, at most 2 s; return its job_id."""
+        reply = await self.link.block("BLPOP", keys.control(group, worker), LONGEST_BLOCK)
+        return reply[1].decode() if reply else None
+
+    async def replay(self, group: str, job_id: str) -> tuple[str, str]:
+        """Try a dead letter again; return the word and job_id that `replay.lua` documents.
+
+        The word `gated` means that the group's gate is open and nothing was done.
+        """
+        answer = (await self._ask([(Operation.REPLAY, group, (job_id,))]))[0]
+        return ("gated", job_id) if answer.wait_ms else _pairs(answer.values)[0]
 
     async def sweep(self, group: str) -> tuple[list[Rescued], float]:
         """Promote rested runs and rescue abandoned ones; return those, and seconds to the next."""
