@@ -35,7 +35,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int = 900_000  # how long one attempt may run
     kill_after_ms: int = 10_000  # how long it may take to end when it is told to
     retry: Retry = Retry()
-    overlap: Literal["skip", "cancel"] = "skip"  # what to do when due while the last run is not over
+    overlap: Literal["skip", "cancel"] = (
+        "skip"  # what to do when due while the last run is not over
+    )
 
     @property
     def ref(self) -> str:

@@ -87,7 +87,7 @@ def wake_worker(group: str, worker_id: str) -> str:
 
 
 def control(group: str, worker_id: str) -> str:
-    """Return the LIST of job_ids that one worker is to cancel. Gone when read, after a minute."""
+    """Return the LIST of fence, job_id of what one worker is to cancel. Gone after a minute."""
     return f"{root(group)}:ctl:{worker_id}"
 
 

@@ -40,6 +40,7 @@ class Operation(StrEnum):
     RESCUE = "rescue"
     CANCEL = "cancel"
     REPLAY = "replay"
+    PURGE = "purge"
 
 
 TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
@@ -62,8 +63,10 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (State.RETRYING, Operation.CANCEL): (State.CANCELLED,),
     (State.RUNNING, Operation.CANCEL): (State.RUNNING,),
     (State.DEAD, Operation.REPLAY): (State.QUEUED,),
+    (State.DEAD, Operation.PURGE): (),
 }
 """(state before, operation) -> the states it may lead to; every other pair changes nothing.
+After a purge nothing is left.
 
 While a group's gate is open nothing is enqueued, claimed, promoted, rescued,
 cancelled or replayed, and a completion

@@ -17,6 +17,7 @@ _GATED = 0.5  # seconds between tries while a gate is open
 _BATCH = 500  # the most occurrences that one script takes, to keep every script short
 
 Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
+Postpone = Callable[[str, int], None]  # TENANT/JOB and the due time, ms
 
 
 class Dispatcher(Loop):
@@ -28,6 +29,7 @@ class Dispatcher(Loop):
         store: Store,
         awaited: Awaited,
         finished: Finished,
+        postpone: Postpone,
         terms: Callable[[], Mapping[str, int]],
         clock: Clock,
         log: FilteringBoundLogger,
@@ -36,6 +38,8 @@ class Dispatcher(Loop):
         self._store = store
         self._awaited = awaited
         self._finished = finished
+        self._postpone = postpone
+        self._doomed: dict[str, str] = {}  # job_id and group of runs to cancel
         self._terms = terms  # the term in which we lead each group
         self._clock = clock
         self._outbox: dict[str, list[tuple[Job, Occurrence]]] = {}
@@ -58,7 +62,13 @@ class Dispatcher(Loop):
         self.wake()
 
     def skipped(self, job: Job, due_ms: int) -> None:
-        """Say that an occurrence is skipped because the job's last run is not over."""
+        """Say that an occurrence is skipped because the job's last run is not over.
+
+        With `overlap: cancel` that run is cancelled, and the occurrence enqueued when it is over.
+        """
+        if job.overlap == "cancel":
+            self._supersede(job, due_ms)
+            return
         self.log.warning(
             "occurrence_skipped",
             tenant=job.tenant,
@@ -68,9 +78,24 @@ class Dispatcher(Loop):
             running=self._awaited.job_id(job.ref),
         )
 
+    def _supersede(self, job: Job, due_ms: int) -> None:
+        running = self._awaited.job_id(job.ref)
+        self._postpone(job.ref, due_ms)
+        self.log.info(
+            "run_superseded",
+            tenant=job.tenant,
+            job=job.name,
+            due=clocks.iso(due_ms),
+            running=running,
+        )
+        if running:
+            self._doomed[running] = job.group
+            self.wake()
+
     def forget(self, group: str) -> None:
-        """Drop what was to be enqueued in a group that we lead no more."""
+        """Drop what was to be enqueued or cancelled in a group that we lead no more."""
         self._outbox.pop(group, None)
+        self._doomed = {run: where for run, where in self._doomed.items() if where != group}
 
     def over(self, job_id: str) -> None:
         """Note the end of a run that nobody awaits; its enqueueing may not be answered yet."""
@@ -78,7 +103,20 @@ class Dispatcher(Loop):
             self._over.add(job_id)
 
     async def turn(self) -> float | None:
-        """Enqueue the first batch of every group."""
+        """Cancel what is superseded, and enqueue the first batch of every group."""
+        gated = await self._cancel()
+        delay = await self._enqueue()
+        return gated if delay is None else delay
+
+    async def _cancel(self) -> float | None:
+        runs = [(group, job_id) for job_id, group in self._doomed.items()]
+        words = await self._store.cancel(runs) if runs else []
+        for (_, job_id), word in zip(runs, words, strict=True):
+            if word != "gated":
+                self._doomed.pop(job_id, None)
+        return _GATED if self._doomed else None
+
+    async def _enqueue(self) -> float | None:
         self._over.clear()
         batches = {group: fired[:_BATCH] for group, fired in self._outbox.items()}
         if not batches:

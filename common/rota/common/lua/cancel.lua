@@ -18,11 +18,11 @@ local r = call('HMGET', record, 'state', 'tenant', 'job', 'handler', 'attempt', 
 local waiting = {queued = true, held = true, retrying = true}
 
 if r[1] == 'running' then
-  local worker = call('HGET', record, 'worker')
-  local control = P .. ':ctl:' .. worker
+  local run = held_by(id)
+  local control = P .. ':ctl:' .. run.worker
   -- Once: if the token gets lost, the worker hears with its next renewal.
   if call('HSETNX', record, 'cancel', 1) == 1 then
-    call('RPUSH', control, id)
+    call('RPUSH', control, run.fence .. ' ' .. id)
     call('PEXPIRE', control, CONTROL_TTL)
   end
   answer('cancelling')
