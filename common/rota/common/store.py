@@ -264,34 +264,6 @@ class Store:
             ]
         )
 
-    async def cancel(self, runs: Sequence[tuple[str, str]]) -> list[str]:
-        """Cancel runs, given as group and job_id; return the word that `cancel.lua` documents.
-
-        The word `gated` means that the group's gate is open and nothing was done.
-        """
-        answers = await self._ask([(Operation.CANCEL, group, (run,)) for group, run in runs])
-        return ["gated" if answer.wait_ms else answer.words()[0] for answer in answers]
-
-    async def told_to_cancel(self, group: str, worker: str) -> tuple[str, int] | None:
-        """Block until `worker` is to cancel a run, at most 2 s; return its job_id and fence."""
-        reply = await self.link.block("BLPOP", keys.control(group, worker), LONGEST_BLOCK)
-        if not reply:
-            return None
-        fence, _, job_id = reply[1].decode().partition(" ")
-        return job_id, int(fence)
-
-    async def replay(self, group: str, job_id: str) -> tuple[str, str]:
-        """Try a dead letter again; return the word and job_id that `replay.lua` documents.
-
-        The word `gated` means that the group's gate is open and nothing was done.
-        """
-        answer = (await self._ask([(Operation.REPLAY, group, (job_id,))]))[0]
-        return ("gated", job_id) if answer.wait_ms else _pairs(answer.values)[0]
-
-    async def purge(self, group: str, job_id: str) -> bool:
-        """Delete a dead letter for good; tell whether it was one."""
-        return (await self._ask([(Operation.PURGE, group, (job_id,))]))[0].words() == ["purged"]
-
     async def sweep(self, group: str) -> tuple[list[Rescued], float]:
         """Promote rested runs and rescue abandoned ones; return those, and seconds to the next."""
         promoted, rescued = await self._ask(

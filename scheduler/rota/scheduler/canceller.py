@@ -3,6 +3,7 @@
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.errors import NotFound, Refused
+from rota.common.intervention import GATED, Intervention
 from rota.common.link import Link
 from rota.common.store import Store
 
@@ -13,12 +14,14 @@ async def cancel(job_id: str, link: Link) -> str:
     Raises `NotFound` if no group knows the run, `Refused` if it is over or can't be judged yet.
     """
     group = await _group_of(job_id, link)
-    word = (await Store(link).cancel([(group, job_id)]))[0] if group else "unknown"
+    word = "unknown"
+    if group:
+        word = (await Intervention(Store(link)).cancel([(group, job_id)]))[0]
     if word == "unknown":
         raise NotFound(f"no run {job_id} is known to the store (`sched status` lists the runs)")
     if word == "over":
         raise Refused(f"not cancelled: {job_id} is over")
-    if word == "gated":
+    if word == GATED:
         raise Refused("not cancelled: the store was restarted and opens in a few seconds")
     return word
 

@@ -7,11 +7,12 @@ import msgspec
 from rota.common.catalog import Catalog
 from rota.common.dead_letters import DeadLetter, DeadLetters
 from rota.common.errors import NotFound
+from rota.common.intervention import GATED, Intervention
 from rota.common.link import Link
 from rota.common.store import Store
 
 _REFUSED = {
-    "gated": "the store was restarted and opens in a few seconds",
+    GATED: "the store was restarted and opens in a few seconds",
     "lost": "its payload is lost",
     "unknown": "it is a dead letter no longer",
 }
@@ -80,11 +81,11 @@ async def find(wanted: Filter, link: Link) -> list[DeadLetter]:
 
 async def replay(letters: Sequence[DeadLetter], link: Link) -> Done:
     """Try each again, unless another run of its job is in flight: at most one of a job starts."""
-    store = Store(link)
+    intervention = Intervention(Store(link))
     done: list[str] = []
     refused: list[Refusal] = []
     for letter in letters:
-        word, other = await store.replay(letter.group, letter.job_id)
+        word, other = await intervention.replay(letter.group, letter.job_id)
         if word == "queued":
             done.append(letter.job_id)
         else:
@@ -95,11 +96,11 @@ async def replay(letters: Sequence[DeadLetter], link: Link) -> Done:
 
 async def purge(letters: Sequence[DeadLetter], link: Link) -> Done:
     """Delete each for good."""
-    store = Store(link)
+    intervention = Intervention(Store(link))
     done: list[str] = []
     refused: list[Refusal] = []
     for letter in letters:
-        if await store.purge(letter.group, letter.job_id):
+        if await intervention.purge(letter.group, letter.job_id):
             done.append(letter.job_id)
         else:
             refused.append(Refusal(job_id=letter.job_id, reason=_REFUSED["unknown"]))

@@ -26,6 +26,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 @app.command("list")
 def list_(
+    *,
     group: Group = "",
     tenant: Tenant = "",
     job: JobName = "",
@@ -39,7 +40,15 @@ def list_(
     from rota.scheduler import dead, output
 
     with command.exit_codes():
-        wanted = _filter(None, group, tenant, job, error, older_than, newer_than)
+        wanted = _filter(
+            None,
+            group=group,
+            tenant=tenant,
+            job=job,
+            error=error,
+            older_than=older_than,
+            newer_than=newer_than,
+        )
         letters = session.ask(lambda link: dead.find(wanted, link))
         if form is Output.JSON:
             output.write_json([_shown(letter) for letter in letters])
@@ -87,6 +96,7 @@ def show(
 @app.command()
 def replay(
     job_ids: JobIds = None,
+    *,
     group: Group = "",
     tenant: Tenant = "",
     job: JobName = "",
@@ -101,13 +111,25 @@ def replay(
 
     with command.exit_codes():
         _act(
-            "replay", _filter(job_ids, group, tenant, job, error, older_than, newer_than), yes, form
+            "replay",
+            _filter(
+                job_ids,
+                group=group,
+                tenant=tenant,
+                job=job,
+                error=error,
+                older_than=older_than,
+                newer_than=newer_than,
+            ),
+            yes,
+            form,
         )
 
 
 @app.command()
 def purge(
     job_ids: JobIds = None,
+    *,
     group: Group = "",
     tenant: Tenant = "",
     job: JobName = "",
@@ -122,12 +144,24 @@ def purge(
 
     with command.exit_codes():
         _act(
-            "purge", _filter(job_ids, group, tenant, job, error, older_than, newer_than), yes, form
+            "purge",
+            _filter(
+                job_ids,
+                group=group,
+                tenant=tenant,
+                job=job,
+                error=error,
+                older_than=older_than,
+                newer_than=newer_than,
+            ),
+            yes,
+            form,
         )
 
 
 def _filter(
     job_ids: list[str] | None,
+    *,
     group: str,
     tenant: str,
     job: str,

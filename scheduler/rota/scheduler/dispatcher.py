@@ -8,6 +8,7 @@ from rota.common import clock as clocks
 from rota.common import message
 from rota.common.clock import Clock
 from rota.common.errors import StoreError
+from rota.common.intervention import GATED, Intervention
 from rota.common.job import Job, job_id
 from rota.common.service import Loop
 from rota.common.store import Occurrence, Store
@@ -36,6 +37,7 @@ class Dispatcher(Loop):
     ) -> None:
         super().__init__(log=log)
         self._store = store
+        self._intervention = Intervention(store)
         self._awaited = awaited
         self._finished = finished
         self._postpone = postpone
@@ -109,11 +111,11 @@ class Dispatcher(Loop):
         return gated if delay is None else delay
 
     async def _cancel(self) -> float | None:
-        runs = [(group, job_id) for job_id, group in self._doomed.items()]
-        words = await self._store.cancel(runs) if runs else []
-        for (_, job_id), word in zip(runs, words, strict=True):
-            if word != "gated":
-                self._doomed.pop(job_id, None)
+        runs = [(group, run_id) for run_id, group in self._doomed.items()]
+        words = await self._intervention.cancel(runs) if runs else []
+        for (_, run_id), word in zip(runs, words, strict=True):
+            if word != GATED:
+                self._doomed.pop(run_id, None)
         return _GATED if self._doomed else None
 
     async def _enqueue(self) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common.intervention import Intervention
 from rota.common.service import Loop
 from rota.common.store import Store
 from rota.worker.held import HeldRun, HeldRuns
@@ -30,7 +31,7 @@ class Ear(Loop):
         super().__init__(log=log)
         self._group = group
         self._worker_id = worker_id
-        self._store = store
+        self._intervention = Intervention(store)
         self._held = held
         self._cancel = cancel
 
@@ -38,7 +39,7 @@ class Ear(Loop):
         """Wait for one token; None, until `wake`, if no run of the group is held."""
         if not any(held.run.group == self._group for held in self._held.snapshot()):
             return None
-        told = await self._store.told_to_cancel(self._group, self._worker_id)
+        told = await self._intervention.listen(self._group, self._worker_id)
         held = self._held.get(told[0]) if told else None
         if told and held and held.run.fence == told[1]:
             self._cancel(held)
