@@ -18,7 +18,7 @@ pytestmark = pytest.mark.system
 
 async def bury(store: Store, name: str, kind: str = "Timeout", **args: Any) -> str:
     """Make a dead letter of the job `acme/NAME`; return its job_id."""
-    await Catalog(store.link).publish(GROUP, [job()])
+    await Catalog(store.link).publish(GROUP, [job(every="1h")])
     await builders.register(store)
     run = workers.run_of(name, args=args)
     await builders.enqueue(store, run)
@@ -31,7 +31,7 @@ async def bury(store: Store, name: str, kind: str = "Timeout", **args: Any) -> s
 
 async def test_cancel(url: str, store: Store) -> None:
     """A run that waits is cancelled at once; the second time the command says that it is over."""
-    await Catalog(store.link).publish(GROUP, [job()])
+    await Catalog(store.link).publish(GROUP, [job(every="1h")])
     run = (await builders.seed(store, State.QUEUED)).run
     done = await sched("cancel", run.job_id, "-o", "json", url=url)
     again = await sched("cancel", run.job_id, url=url)
@@ -42,7 +42,7 @@ async def test_cancel(url: str, store: Store) -> None:
 
 async def test_cancel_running(url: str, store: Store) -> None:
     """Of a running run the command says that it is being cancelled."""
-    await Catalog(store.link).publish(GROUP, [job()])
+    await Catalog(store.link).publish(GROUP, [job(every="1h")])
     run = (await builders.seed(store, State.RUNNING)).run
     done = await sched("cancel", run.job_id, url=url)
 
@@ -124,5 +124,3 @@ async def test_unknown_letter(url: str, store: Store) -> None:
     await bury(store, "slow")
 
     assert 5 == (await sched("dead", "show", "acme/slow:nothing", url=url)).code
-
-

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from rota.common.job import Job, Retry
+from rota.common.job import KILL_AFTER_MS, Job, Retry
 
 VERSION = 1
 MAX_REQUEST_BYTES = 64 * 1024
@@ -28,7 +28,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     handler: str  # the name that a worker registered
     args: msgspec.Raw = msgspec.Raw(b"\x80")  # a msgpack map, decoded by the handler's own types
     timeout_ms: int = 900_000  # how long one attempt may run
-    kill_after_ms: int = 10_000  # how long it may take to end when it is told to
+    kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()  # how often and how soon to try again
 
 

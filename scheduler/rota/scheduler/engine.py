@@ -65,7 +65,8 @@ class Engine:
         self._late.pop(ref, None)
         if self._jobs.pop(ref, None) is not None:
             self._executor.finished(ref)
-            self._scheduler.remove_job(ref)
+            with suppress(JobLookupError):  # stopped: it has forgotten all jobs
+                self._scheduler.remove_job(ref)
 
     def start(self) -> None:
         """Begin to fire, in the running event loop."""
