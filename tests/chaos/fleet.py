@@ -51,7 +51,7 @@ class Fleet:
             "ROTA_LOG_FORMAT": "json",
             "ROTA_LOG_LEVEL": "debug",
             "ROTA_LEASE": f"{round(lease * 1000)}ms",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])),
             audit.VARIABLE: str(self.audit_file),
         }
 

@@ -1,14 +1,16 @@
-"""A run whose completion nobody heard is found over, and its job goes on."""
+"""A run whose completion nobody heard is found over, one that got lost is sent again."""
 
 import pytest
 
 from rota.common.catalog import Catalog
+from rota.common.job import job_id
 from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler.auditor import Auditor
-from rota.scheduler.awaited import Awaited
-from tests.support import builders
-from tests.support.builders import DUE_MS, GROUP, Clock
+from rota.scheduler.awaited import Awaited, InFlight
+from tests.support import builders, probe
+from tests.support.builders import DUE_MS, GROUP, HOUR_MS, Clock
+from tests.support.definitions import job
 from tests.support.logbook import Logbook
 
 REF = "acme/import"
@@ -16,24 +18,31 @@ LONG = 31.0  # seconds after which an awaited run is looked at
 
 
 class Rig:
-    """An auditor and all it works on; its clock stands still."""
+    """The auditor of a group and all it works on; its clock stands still."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, group: str = GROUP) -> None:
         self.clock = Clock()
         self.awaited = Awaited()
         self.finished: list[tuple[str, int]] = []
+        self.again: list[tuple[str, int]] = []
         self.book = Logbook()
+        self._group = group
         self.auditor = Auditor(
+            group,
             catalog=Catalog(store.link),
             awaited=self.awaited,
             finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
+            again=lambda each, due_ms: self.again.append((each.ref, due_ms)),
             clock=self.clock,
             log=self.book.log,
         )
 
-    def awaits(self, job_id: str, ref: str = REF, group: str = GROUP) -> None:
+    def awaits(
+        self, run_id: str, ref: str = REF, due_ms: int = DUE_MS, group: str | None = None
+    ) -> None:
         """Let a run be awaited from now on."""
-        self.awaited.add(group, ref, job_id, self.clock.monotonic())
+        each = job(ref, every="1h", group=group or self._group)
+        self.awaited.add(InFlight(each, run_id, due_ms, self.clock.monotonic()))
 
 
 @pytest.fixture
@@ -82,34 +91,92 @@ async def test_young_run(rig: Rig, store: Store) -> None:
 
 
 async def test_store_that_lost_its_data(rig: Rig) -> None:
-    """A run that the store has never heard of is over, as of now."""
-    rig.awaits("acme/import:20270115T080000Z")
+    """A run that the store has never heard of is sent again, once, as what it was."""
+    rig.awaits(job_id(REF, DUE_MS))
+    rig.clock.advance(LONG)
+    await rig.auditor.turn()
+    await rig.auditor.turn()
+
+    assert [(REF, DUE_MS)] == rig.again
+    assert [] == rig.finished
+    assert 0 == len(rig.awaited)
+    assert [job_id(REF, DUE_MS)] == [e["job_id"] for e in rig.book.events("run_enqueued_again")]
+
+
+async def test_store_that_lost_its_last_writes(rig: Rig, store: Store) -> None:
+    """A run is sent again if the store remembers no more than the run before it."""
+    await builders.seed(store, State.SUCCEEDED)
+    rig.awaits(job_id(REF, DUE_MS + HOUR_MS), due_ms=DUE_MS + HOUR_MS)
+    rig.clock.advance(LONG)
+    await rig.auditor.turn()
+
+    assert [(REF, DUE_MS + HOUR_MS)] == rig.again
+    assert [] == rig.finished
+
+
+async def test_lost_triggered_run(rig: Rig) -> None:
+    """A run that stands for no occurrence is over when the store has lost it: its job goes on."""
+    rig.awaits(job_id(REF, DUE_MS, manual=True), due_ms=0)
     rig.clock.advance(LONG)
     await rig.auditor.turn()
 
     assert [(REF, DUE_MS + round(LONG * 1000))] == rig.finished
+    assert [] == rig.again
+
+
+async def test_young_run_of_a_reopened_store(rig: Rig) -> None:
+    """When a gate has closed even young runs are looked at, and not before."""
+    rig.awaits(job_id(REF, DUE_MS))
+    await rig.auditor.start()
+    rig.auditor.reopened(0.2)
+    await rig.auditor.turn()
+    before = list(rig.again)
+    await probe.until(lambda: rig.again)
+    await rig.auditor.stop()
+
+    assert [] == before
+    assert [(REF, DUE_MS)] == rig.again
 
 
 async def test_other_run_in_flight(rig: Rig, store: Store) -> None:
-    """Where another run of the job is in flight, the awaited one is over."""
-    await builders.seed(store, State.RUNNING)
-    rig.awaits("acme/import:20200101T000000Z")
+    """Where another, later run of the job is in flight, that one is awaited from now on."""
+    later = await builders.seed(store, State.RUNNING)
+    rig.awaits(job_id(REF, DUE_MS - HOUR_MS), due_ms=DUE_MS - HOUR_MS)
     rig.clock.advance(LONG)
     await rig.auditor.turn()
 
-    assert [REF] == [ref for ref, _ in rig.finished]
+    assert later.run.job_id == rig.awaited.job_id(REF)
+    assert [] == rig.finished + rig.again
+
+
+async def test_lost_run_waits_for_another(rig: Rig, store: Store) -> None:
+    """A lost run whose job is busy with an earlier one is sent again when that is over."""
+    earlier = await builders.seed(store, State.RUNNING)
+    rig.awaits(job_id(REF, DUE_MS + HOUR_MS), due_ms=DUE_MS + HOUR_MS)
+    rig.clock.advance(LONG)
+    await rig.auditor.turn()
+    meanwhile = list(rig.again)
+    await builders.complete(store, earlier.run)
+    await rig.auditor.turn()
+
+    assert [] == meanwhile
+    assert [(REF, DUE_MS + HOUR_MS)] == rig.again
+    assert [] == rig.finished
 
 
 async def test_each_run_on_its_own(rig: Rig, store: Store) -> None:
-    """Of runs in several groups just those that are over are found."""
+    """Of several runs just those that are over are found; those of other groups are not ours."""
     over = await builders.seed(store, State.SUCCEEDED, job="over")
-    runs = await builders.seed(store, State.RUNNING, group="silver", job="runs")
-    dead = await builders.seed(store, State.DEAD, group="silver", job="dead")
+    runs = await builders.seed(store, State.RUNNING, job="runs")
+    dead = await builders.seed(store, State.DEAD, job="dead")
+    other = await builders.seed(store, State.DEAD, group="silver", job="other")
     rig.awaits(over.run.job_id, "acme/over")
-    rig.awaits(runs.run.job_id, "acme/runs", "silver")
-    rig.awaits(dead.run.job_id, "acme/dead", "silver")
+    rig.awaits(runs.run.job_id, "acme/runs")
+    rig.awaits(dead.run.job_id, "acme/dead")
+    rig.awaits(other.run.job_id, "acme/other", group="silver")
     rig.clock.advance(LONG)
     await rig.auditor.turn()
 
     assert ["acme/dead", "acme/over"] == sorted(ref for ref, _ in rig.finished)
     assert runs.run.job_id == rig.awaited.job_id("acme/runs")
+    assert other.run.job_id == rig.awaited.job_id("acme/other")

@@ -10,17 +10,17 @@ from rota.common import keys
 from rota.common.store import Store
 from rota.worker.bell import Bell
 from tests.support import builders, probe, workers
-from tests.support.builders import GROUP
+from tests.support.builders import GROUP, WORKER
 from tests.support.logbook import Logbook
 
 
 class Ear:
     """Hears one group's bell; `place` tells whether there is a place for what it announces."""
 
-    def __init__(self, store: Store, *, place: bool = True) -> None:
+    def __init__(self, store: Store, *, place: bool = True, worker: str = WORKER) -> None:
         self.rung = 0
         self.place = place
-        self.bell = Bell(GROUP, store=store, rung=self._rung, log=Logbook().log)
+        self.bell = Bell(GROUP, worker_id=worker, store=store, rung=self._rung, log=Logbook().log)
 
     def _rung(self, group: str) -> bool:
         assert group == GROUP

@@ -137,10 +137,10 @@ async def test_many_places(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
     exchange = Store.exchange
 
     async def measured(
-        store: Store, worker: str, ended: Any, resting: Any, wanted: dict[str, int], *rest: Any
+        store: Store, worker: str, ended: Any, resting: Any, wanted: dict[str, int], **rest: Any
     ) -> Any:
         sizes.append(max(len(ended), len(resting), sum(wanted.values())))
-        return await exchange(store, worker, ended, resting, wanted, *rest)
+        return await exchange(store, worker, ended, resting, wanted, **rest)
 
     monkeypatch.setattr(Store, "exchange", measured)
     await builders.enqueue(store, *workers.runs_of(600))
@@ -167,7 +167,7 @@ async def test_unregistered(store: Store) -> None:
     """A courier that the store does not know has itself registered, and goes on."""
     async with serving(store) as desk:
         await workers.idle(store)
-        await store.link.command("FLUSHALL")
+        await store.link.command("DEL", keys.handlers(GROUP, WORKER))
         await builders.enqueue(store, workers.run_of())
         await desk.begins(1)
 
@@ -179,8 +179,8 @@ async def test_run_during_a_claim(store: Store, monkeypatch: pytest.MonkeyPatch)
     exchange = Store.exchange
     late = [workers.run_of()]
 
-    async def slow(store: Store, *args: Any) -> Any:
-        answer = await exchange(store, *args)
+    async def slow(store: Store, *args: Any, **options: Any) -> Any:
+        answer = await exchange(store, *args, **options)
         if late and desk.begun == []:
             await builders.enqueue(store, late.pop())
             await store.link.command("DEL", keys.wake(GROUP))
@@ -268,8 +268,8 @@ async def test_drain_waits_for_the_claim(store: Store, monkeypatch: pytest.Monke
     exchange = Store.exchange
     asked, answer = asyncio.Event(), asyncio.Event()
 
-    async def slow(store: Store, *args: Any) -> Any:
-        reply = await exchange(store, *args)
+    async def slow(store: Store, *args: Any, **options: Any) -> Any:
+        reply = await exchange(store, *args, **options)
         asked.set()
         await answer.wait()
         return reply

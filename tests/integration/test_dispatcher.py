@@ -32,10 +32,10 @@ class Counting(Link):
         self.trips: list[dict[str, int]] = []
         self.meanwhile: Callable[[], None] = lambda: None  # called before each reply is passed on
 
-    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+    async def attempt(self, calls: Sequence[Call]) -> list[Any]:
         """Take note and go on."""
         self.trips.append({call.root: len(call.args) // WORDS_OF_A_RUN for call in calls})
-        replies = await super().batch(calls)
+        replies = await super().attempt(calls)
         self.meanwhile()
         return replies
 
@@ -47,11 +47,14 @@ class Rig:
         self.link = Counting(url)
         self.awaited = Awaited()
         self.finished: list[tuple[str, int]] = []
+        self.terms: dict[str, int] = {}
         self.book = Logbook()
         self.dispatcher = Dispatcher(
             store=Store(self.link),
             awaited=self.awaited,
             finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
+            postpone=lambda ref, due_ms: None,
+            terms=lambda: self.terms,
             clock=Clock(),
             log=self.book.log,
         )

@@ -3,9 +3,9 @@
 from rota.common.intervention import Intervention
 from rota.common.state import State
 from rota.common.store import Store
-from tests.integration.test_scheduler_daemon import REF, claimed, running, slot
 from tests.support import builders, probe
 from tests.support.definitions import job
+from tests.support.schedulers import REF, claimed, running, slot
 
 EACH = job(every="500ms", overlap="cancel")
 

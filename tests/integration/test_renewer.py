@@ -29,12 +29,16 @@ class Keeper:
         self.logbook = Logbook()
         self.held = HeldRuns()
         self.given_up: dict[str, int] = {}
+        self.reopened: list[str] = []  # groups whose store may have lost writes
         self.lease_ms = lease_ms
         self.renewer = Renewer(
             url=url,
+            worker_id=WORKER,
             held=self.held,
             clock=_CLOCK,
             lose=self._lose,
+            cancel=lambda held: None,
+            reopened=self.reopened.append,
             log=self.logbook.log,
             lease_ms=lease_ms,
         )
@@ -44,7 +48,7 @@ class Keeper:
         await builders.register(store)
         await builders.enqueue(store, *runs)
         now = _CLOCK.monotonic()
-        _, claims = await store.exchange(WORKER, [], [], {GROUP: len(runs)}, self.lease_ms)
+        _, claims = await store.exchange(WORKER, [], [], {GROUP: len(runs)}, lease_ms=self.lease_ms)
         holds = [HeldRun(run, now, now, 0.0) for run in claims[GROUP].runs]
         for held in holds:
             self.held.add(held)

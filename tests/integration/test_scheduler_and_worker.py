@@ -24,6 +24,7 @@ from tests.support.definitions import config, job
 from tests.support.logbook import Logbook
 
 GROUPS = ("gold", "silver", "free")
+GATE_MS = 500  # how long a store that was restarted stays closed
 AFTER = 0.15  # seconds between the end of a run and the next, for jobs with a fixed delay
 
 handlers = Jobs()
@@ -68,7 +69,7 @@ def all_kinds() -> list[Job]:
 async def scheduler(url: str, *jobs: Job) -> AsyncIterator[Logbook]:
     """Run a scheduler."""
     book = Logbook()
-    daemon = SchedulerDaemon(url, config(*jobs), log=book.log)
+    daemon = SchedulerDaemon(url, config(*jobs), log=book.log, gate_ms=GATE_MS)
     await daemon.start()
     try:
         yield book
@@ -80,7 +81,7 @@ async def scheduler(url: str, *jobs: Job) -> AsyncIterator[Logbook]:
 async def worker(url: str) -> AsyncIterator[Logbook]:
     """Run a worker that serves all groups."""
     book = Logbook()
-    options = WorkerOptions(app=__name__, groups=[], concurrency=50, grace=5)
+    options = WorkerOptions(app=__name__, groups=[], concurrency=50, grace=5, gate_ms=GATE_MS)
     daemon = WorkerDaemon(url, handlers, options, log=book.log)
     await daemon.start()
     try:
@@ -138,9 +139,13 @@ async def test_failing_attempt(url: str, path: Path) -> None:
 
 async def test_two_schedulers(url: str, path: Path) -> None:
     """Two schedulers on one store run no occurrence twice and no job beside itself."""
-    jobs = [job(f"t{n}/rate", every="100ms", handler="work") for n in range(10)]
+    groups = [GROUPS[n % len(GROUPS)] for n in range(10)]
+    over = {"every": "100ms", "handler": "work"}
+    jobs = [job(f"t{n}/rate", group=group, **over) for n, group in enumerate(groups)]
     async with scheduler(url, *jobs) as first, scheduler(url, *jobs) as second, worker(url):
-        read = await runs_of_all(path, jobs, 10)
+        await probe.until(lambda: second.events("run_enqueued"))
+        count = max(len(Audit(path).of(each.ref)) for each in jobs)
+        read = await runs_of_all(path, jobs, count + 10)
 
     assert [] == read.overlaps()
     assert set() == read.again()

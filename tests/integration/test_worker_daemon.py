@@ -98,7 +98,7 @@ async def test_lost_token(url: str, store: Store, monkeypatch: pytest.MonkeyPatc
     gate, run, root = Gate(), workers.run_of(), keys.root(GROUP)
     gate.open.set()
     text, sha = scripts.script(Operation.ENQUEUE)
-    enqueue: list[Any] = ["EVALSHA", sha, 1, root, *run]
+    enqueue: list[Any] = ["EVALSHA", sha, 1, root, 0, 0, *run]
     async with workers.working(url, gate.jobs):
         await workers.idle(store)
         # In one transaction, so that nobody sees the token.

@@ -81,7 +81,10 @@ async def test_stop_waits_for_threads(url: str, store: Store) -> None:
 async def test_stop_with_a_thread_that_does_not_heed(
     url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that does not heed its cancellation does not keep the worker from stopping."""
+    """A thread that does not heed its cancellation does not keep the worker from stopping.
+
+    As it works on until the process ends, its run rests for a second; no attempt is counted.
+    """
     monkeypatch.setattr(daemon, "_LAST_WORDS", 0.05)
     begun, release = threading.Event(), threading.Event()
     jobs = Jobs()
@@ -97,7 +100,15 @@ async def test_stop_with_a_thread_that_does_not_heed(
         async with workers.working(url, jobs, grace=0.05):
             await probe.until(begun.is_set)
 
-        assert State.QUEUED is await builders.state_of(store, run.job_id)
+        await store.sweep(GROUP)
+        early = await builders.state_of(store, run.job_id)
+        await builders.shift(store, 1_000)
+        await store.sweep(GROUP)
+        await builders.register(store)
+        again = (await builders.claim(store)).runs
+
+        assert State.RETRYING is early
+        assert [(run.job_id, 1)] == [(each.job_id, each.attempt) for each in again]
     finally:
         release.set()
 
@@ -107,8 +118,8 @@ async def test_stop_during_a_claim(url: str, store: Store, monkeypatch: pytest.M
     exchange = Store.exchange
     asked, answer = asyncio.Event(), asyncio.Event()
 
-    async def slow(self: Store, *args: Any) -> Any:
-        reply = await exchange(self, *args)
+    async def slow(self: Store, *args: Any, **options: Any) -> Any:
+        reply = await exchange(self, *args, **options)
         asked.set()
         await answer.wait()
         return reply

@@ -89,7 +89,7 @@ class Plant:
             "ROTA_REDIS_URL": self._store.url,
             "ROTA_LOG_FORMAT": "json",
             "ROTA_LOG_LEVEL": "debug",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])),
             audit.VARIABLE: str(self.audit_file),
             **environment,
         }

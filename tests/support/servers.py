@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rota.common.embedded import die_with_parent, find_server, free_port
 from rota.common.errors import StoreError
@@ -13,16 +14,15 @@ from tests.support import waits
 class Server:
     """A server on a port of its own that it keeps over restarts; used as `async with`.
 
-    With `log` it writes down every change before it replies, without it forgets all. With a `master`
-    it is that one's replica. All its files are in `folder`.
+    With `log` it writes down every change before it replies, without it forgets all. With a
+    `master` it is that one's replica. All its files are in `folder`.
     """
 
-    def __init__(
-        self, folder: Path, *, log: bool = False, master: "Server | None" = None
-    ) -> None:
+    def __init__(self, folder: Path, *, log: bool = False, master: "Server | None" = None) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder / str(self.port)
+        self._master = master
         copied = {"replicaof": f"127.0.0.1 {master.port}"} if master else {}
         self._options = {
             "port": str(self.port),
@@ -38,6 +38,10 @@ class Server:
     async def start(self) -> None:
         """Start it, and return when it serves what it has on disk."""
         self._folder.mkdir(exist_ok=True)
+        self._launch()
+        await waits.eventually(self._serves)
+
+    def _launch(self) -> None:
         flags = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         self._process = subprocess.Popen(
             [find_server(), *flags],
@@ -46,7 +50,6 @@ class Server:
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads
         )
-        await waits.eventually(lambda: self._tells("persistence", "loading", 0))
 
     async def kill(self) -> None:
         """Kill it at once, as `kill -9` does; harmless if it does not run."""
@@ -62,7 +65,7 @@ class Server:
 
     async def caught_up(self) -> None:
         """Wait until it has, as a replica, all that its master has."""
-        await waits.eventually(lambda: self._tells("replication", "master_link_status", "up"))
+        await waits.eventually(self._has_all)
 
     async def promote(self) -> None:
         """Make a replica a master: from now on it misses what its master is told."""
@@ -70,12 +73,21 @@ class Server:
         await link.command("REPLICAOF", "NO", "ONE")
         await link.close()
 
-    async def _tells(self, section: str, field: str, value: object) -> bool:
+    async def _serves(self) -> bool:
+        return (await self._info("persistence")).get("loading") == 0
+
+    async def _has_all(self) -> bool:
+        assert self._master is not None
+        told = (await self._master._info("replication"))["master_repl_offset"]
+        ours = await self._info("replication")
+        return bool(ours["master_link_status"] == "up" and ours["slave_repl_offset"] == told)
+
+    async def _info(self, section: str) -> dict[str, Any]:
         link = Link(self.url)
         try:
-            return bool((await link.command("INFO", section))[field] == value)
+            return dict(await link.command("INFO", section))
         except StoreError:
-            return False
+            return {}  # it has not come up yet
         finally:
             await link.close()
 

@@ -88,8 +88,8 @@ async def _walk(url: str) -> None:
     await store.release([released])
     kept = (await builders.claim(store)).runs[0]
 
-    assert [] == await store.renew([kept])
-    assert [released] == await store.renew([released])
+    assert "renewed" == await builders.renew(store, kept)
+    assert "lost" == await builders.renew(store, released)
 
     await builders.shift(store, 2 * LEASE_MS, GROUP)
     rescued, _ = await store.sweep(GROUP)

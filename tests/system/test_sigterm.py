@@ -83,10 +83,6 @@ def test_a_worker_under_load_gives_back_what_it_can_not_finish(plant: Plant) -> 
     assert 0 == second.stop()
 
 
-@pytest.mark.xfail(
-    reason="its run is given back a few ms before its process is gone",
-    strict=False,  # a race: mostly lost
-)
 def test_a_thread_that_does_not_listen_overlaps_nothing(plant: Plant) -> None:
     """A thread can't be killed: its run goes to another worker when its process is surely gone."""
     sched = plant.start_sched(config(plant.folder, "deaf-in-thread"))
@@ -129,7 +125,8 @@ def test_a_new_scheduler_takes_up_what_is_in_flight(plant: Plant) -> None:
     waits.until(lambda: started(plant, "gate", "gate-in-thread"))
     code = first.stop()
     second = plant.start_sched(text, "next-sched")
-    taken_up = second.log("scheduler_started")[0]["in_flight"]
+    waits.until(lambda: bool(second.log("group_led")))
+    taken_up = second.log("group_led")[0]["in_flight"]
     waits.until(lambda: len(held_up(second)) == 2)
     blamed = held_up(second)
     (plant.folder / "opened").touch()

@@ -55,7 +55,6 @@ def shows_held(plant: Plant, shown: dict[str, Any]) -> bool:
     return bool(shown["groups"][0]["held"] == {"late": 1})
 
 
-@pytest.mark.xfail(reason="who sets a run aside does not wake a worker that serves it")
 def test_workers_of_different_handlers_do_not_delay_each_other(tmp_path: Path) -> None:
     """A worker that is idle and serves a job runs it at its rate, whoever else is in the group."""
     groups = ("--groups", "gold")

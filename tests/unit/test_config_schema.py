@@ -33,7 +33,8 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert ["kill_after", "overlap", "retry", "timeout", "timezone"] == fields["DefaultsSpec"]
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
-        ["handler", "cron", "every", "after", "args", "timezone", "timeout", "kill_after", "overlap", "retry"]
+        ["handler", "cron", "every", "after", "args", "timezone", "timeout", "kill_after",
+         "overlap", "retry"]
     ) == fields["JobSpec"]  # fmt: skip
 
 

@@ -9,88 +9,25 @@ from rota.common.epochs import Epochs
 from rota.common.errors import StoreUnavailable
 from rota.common.link import LONGEST_BLOCK, Call, Link
 from rota.common.message import Completion
+from rota.common.run import Adoption, Claim, Claimed, Ended, Lead, Occurrence, Rescued, Resting
 from rota.common.scripts import LEAD
 from rota.common.state import Operation
 
+__all__ = [
+    "LEASE_MS",
+    "Adoption",
+    "Claim",
+    "Claimed",
+    "Ended",
+    "Lead",
+    "Occurrence",
+    "Rescued",
+    "Resting",
+    "Store",
+]
+
 LEASE_MS = 15_000  # a worker that is silent for so long has lost its runs
 _SWEEP_LIMIT = 500  # the most runs that one script moves, to keep every script short
-
-
-class Occurrence(NamedTuple):
-    """A run to enqueue. `due_ms` is 0 for one that stands for no occurrence."""
-
-    job_id: str
-    tenant: str
-    job: str
-    handler: str
-    due_ms: int
-    attempts: int
-    keep_ms: int  # how long the finished run is kept for somebody who waits
-    body: bytes  # msgpack of `JobRequest`
-
-
-class Claimed(NamedTuple):
-    """A run that a worker holds."""
-
-    group: str
-    job_id: str
-    fence: int
-    attempt: int
-    due_ms: int
-    body: bytes
-
-
-class Adoption(NamedTuple):
-    """A held run with what the store needs to know of it again."""
-
-    run: Claimed
-    tenant: str
-    job: str
-    handler: str
-    attempts: int
-
-
-class Claim(NamedTuple):
-    """The answer to a claim."""
-
-    registered: bool  # False: the store does not know this worker; register and claim again
-    more: bool  # whether claimable runs are left
-    runs: list[Claimed]
-    wait_s: float = 0.0  # seconds until the gate closes; 0 if it is closed
-
-
-class Ended(NamedTuple):
-    """A run that is over for good."""
-
-    run: Claimed
-    outcome: str  # succeeded, dead or cancelled
-    completion: bytes
-    result: bytes  # msgpack, or empty
-
-
-class Resting(NamedTuple):
-    """A run that failed and is to be tried again."""
-
-    run: Claimed
-    rest_ms: int
-    completion: bytes
-
-
-class Rescued(NamedTuple):
-    """A run that was taken back from a silent worker."""
-
-    job_id: str
-    worker: str
-    attempt: int
-    state: str  # queued, dead or cancelled
-
-
-class Lead(NamedTuple):
-    """Who leads a group."""
-
-    term: int  # the caller's; 0 if it does not lead
-    leader: str  # its id; empty if nobody leads
-    schedulers: int  # how many are alive
 
 
 class Answer(NamedTuple):
@@ -208,16 +145,11 @@ class Store:
         lease_ms: int = LEASE_MS,
         cancel: Callable[[Claimed], None] | None = None,
     ) -> tuple[list[Claimed], list[Claimed]]:
-        """Lengthen the leases of `runs`; return those that are lost, and those to adopt.
-
-        `cancel` is called with each run that is renewed and that somebody wants to end.
-        """
+        """Lengthen leases; return the runs that are lost, and to adopt; `cancel` those to end."""
         grouped = _by_group(runs)
+        fences = {g: [value for run in held for value in run[1:3]] for g, held in grouped.items()}
         answers = await self._ask(
-            [
-                (Operation.RENEW, group, (lease_ms, *_fences(held)))
-                for group, held in grouped.items()
-            ]
+            [(Operation.RENEW, group, (lease_ms, *values)) for group, values in fences.items()]
         )
         words = [
             (run, word)
@@ -241,11 +173,17 @@ class Store:
         answer = (await self._ask([(Operation.ADOPT, group, args)]))[0]
         return [each.run for each, word in zip(runs, answer.words(), strict=True) if word == "lost"]
 
-    async def lead(self, group: str, scheduler: str, ttl_ms: int, *, wanted: bool) -> Lead:
-        """Lead `group` for `ttl_ms`, or go on to; if not `wanted`, only hear who does."""
-        answer = (await self._ask([(LEAD, group, (scheduler, ttl_ms, int(wanted)))]))[0]
+    async def lead(
+        self, group: str, scheduler: str, ttl_ms: int, *, wanted: bool, led_last: bool = False
+    ) -> Lead:
+        """Lead `group` for `ttl_ms`, or go on to; if not `wanted`, only hear who does.
+
+        While the gate is open only who led last can come to lead.
+        """
+        wish = (2 if led_last else 1) if wanted else 0
+        answer = (await self._ask([(LEAD, group, (scheduler, ttl_ms, wish))]))[0]
         term, leader, schedulers = answer.values
-        return Lead(term, leader.decode(), schedulers)
+        return Lead(term, leader.decode(), schedulers, answer.wait_ms / 1000)
 
     async def resign(self, group: str, scheduler: str) -> None:
         """Lead `group` no more; harmless if somebody else does."""
@@ -326,10 +264,6 @@ def _by_group(runs: Iterable[Claimed]) -> dict[str, list[Claimed]]:
     for run in runs:
         grouped.setdefault(run.group, []).append(run)
     return grouped
-
-
-def _fences(runs: Iterable[Claimed]) -> list[Any]:
-    return [value for run in runs for value in (run.job_id, run.fence)]
 
 
 def _reports(

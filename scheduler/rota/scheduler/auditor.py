@@ -57,16 +57,20 @@ class Auditor(Loop):
         runs = self._awaited.of(self._group, before=self._clock.monotonic() - young)
         slots = await self._catalog.slots(self._group, [run.job.ref for run in runs])
         for run, slot in zip(runs, slots, strict=True):
-            if slot.run != run.job_id and self._awaited.remove(run.job.ref, run.job_id):
-                self._settle(run, slot)
+            self._compare(run, slot)
         return _PERIOD
 
-    def _settle(self, run: InFlight, slot: Slot) -> None:
+    def _compare(self, run: InFlight, slot: Slot) -> None:
+        lost = run.unknown_to(slot)
+        if slot.run == run.job_id or (slot.run and lost):
+            return  # in flight; or it was lost, and has to wait until the job's other run is over
+        if not self._awaited.remove(run.job.ref, run.job_id):
+            return  # its end was heard of meanwhile
         if slot.run:
             self._awaited.add(run._replace(job_id=slot.run, due_ms=0))
-        elif slot.last == run.job_id or not run.due_ms or (slot.due_ms or 0) >= run.due_ms:
-            self.log.warning("completion_missed", job_id=run.job_id)
-            self._finished(run.job.ref, slot.ended_ms or self._clock.now_ms())
-        else:
+        elif lost:
             self.log.warning("run_enqueued_again", job_id=run.job_id)
             self._again(run.job, run.due_ms)
+        else:
+            self.log.warning("completion_missed", job_id=run.job_id)
+            self._finished(run.job.ref, slot.ended_ms or self._clock.now_ms())

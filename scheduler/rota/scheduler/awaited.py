@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from rota.common.catalog import Slot
 from rota.common.job import Job
 
 
@@ -10,8 +11,13 @@ class InFlight(NamedTuple):
 
     job: Job
     job_id: str
-    due_ms: int  # the occurrence that it stands for; 0 if it stands for none that we know
+    due_ms: int  # the occurrence that it stands for; 0 for one that somebody triggered
     since: float  # monotonic seconds
+
+    def unknown_to(self, slot: Slot) -> bool:
+        """Tell whether the store knows nothing of it: it lost it, or never got it."""
+        known = self.job_id in (slot.run, slot.last) or (slot.due_ms or 0) >= self.due_ms
+        return self.due_ms > 0 and not known
 
 
 class Awaited:
@@ -39,9 +45,12 @@ class Awaited:
         del self._runs[ref]
         return True
 
-    def forget(self, group: str) -> None:
-        """Await no run of `group` any longer: another scheduler leads it."""
-        self._runs = {ref: run for ref, run in self._runs.items() if run.job.group != group}
+    def forget(self, group: str) -> list[InFlight]:
+        """Await no run of `group` any longer; return those that were awaited."""
+        left = [run for run in self._runs.values() if run.job.group == group]
+        for run in left:
+            del self._runs[run.job.ref]
+        return left
 
     def of(self, group: str, *, before: float) -> list[InFlight]:
         """Return the runs of `group` awaited since before `before`, monotonic seconds."""

@@ -6,21 +6,25 @@ class Balance:
 
     def __init__(self, groups: int) -> None:
         self._groups = groups
-        self._schedulers = 1
+        self._alive: dict[str, int] = {}  # schedulers seen in each group
         self.led: set[str] = set()
+        self.asked: set[str] = set()  # groups that we have asked to lead, and not been answered
 
     @property
     def share(self) -> int:
         """Return how many groups one scheduler leads at most when all take part."""
-        return -(-self._groups // self._schedulers)
+        return -(-self._groups // max(1, *self._alive.values(), 1))
 
-    def note(self, schedulers: int) -> None:
-        """Take note of how many schedulers are alive."""
-        self._schedulers = max(1, schedulers)
+    def note(self, group: str, schedulers: int) -> None:
+        """Take note of how many schedulers take part in `group`.
+
+        The most in any group counts: where one has just given a group up it is not seen.
+        """
+        self._alive[group] = schedulers
 
     def may_take(self) -> bool:
         """Tell whether to take one more group that nobody leads."""
-        return len(self.led) < self.share
+        return len(self.led | self.asked) < self.share
 
     def should_give(self) -> bool:
         """Tell whether to give up a group for a scheduler that has fewer."""

@@ -77,7 +77,8 @@ def run(config: ConfigArgument) -> None:
     with command.exit_codes():
         given = settings.read()
         logger = log.configure(given)
-        daemon = SchedulerDaemon(given.redis_url, configs.load(config), log=logger)
+        loaded = configs.load(config)
+        daemon = SchedulerDaemon(given.redis_url, loaded, log=logger, gate_ms=given.gate_ms)
         sys.exit(command.run_daemon(daemon, logger))
 
 

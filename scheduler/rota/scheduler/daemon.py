@@ -70,7 +70,6 @@ class SchedulerDaemon:
             self._dispatcher,
             self._publisher,
             Watcher(jobs=config.jobs, catalog=self._catalog, log=self._log),
-            *self._leaders.values(),
         ]
 
     async def start(self) -> None:
@@ -81,7 +80,7 @@ class SchedulerDaemon:
         await self._store.ping()
         await self._publisher.publish()
         self.engine.start()
-        for loop in self._loops:
+        for loop in [*self._loops, *self._leaders.values()]:
             self._watch(loop)
             await loop.start()
         self._log.info(
@@ -108,6 +107,7 @@ class SchedulerDaemon:
             task.cancel()
         for loop in self._loops:
             await loop.stop()
+        await asyncio.gather(*(leader.stop() for leader in self._leaders.values()))
         await self._link.close()
         self._log.info("scheduler_stopped", in_flight=in_flight)
 
@@ -123,7 +123,7 @@ class SchedulerDaemon:
             clock=self._clock,
             log=self._log,
             also=self._heard,
-            broken=self._watch,
+            watch=self._watch,
         )
         return Leader(
             group,
@@ -135,8 +135,8 @@ class SchedulerDaemon:
             log=self._log,
         )
 
-    def _watch(self, loop: Loop) -> None:
-        """Fail as a whole when `loop` fails."""
+    def _watch(self, loop: Loop) -> asyncio.Task[None]:
+        """Fail as a whole when `loop` fails; the task may be cancelled when that has stopped."""
 
         async def tell() -> None:
             await loop.failed.wait()
@@ -145,3 +145,4 @@ class SchedulerDaemon:
         task = asyncio.create_task(tell())
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
+        return task

@@ -89,7 +89,9 @@ class Dev:
         if not live:
             sys.stdout.write(self._banner(config) + "\n")
             sys.stdout.flush()  # the first completion may be far away
-        self._scheduler = SchedulerDaemon(store.url, config, log=log, heard=self._heard)
+        self._scheduler = SchedulerDaemon(
+            store.url, config, log=log, heard=self._heard, gate_ms=settings.read().gate_ms
+        )
         self._workers: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._said: dict[int, deque[str]] = {}  # the last lines of each worker's log, by pid

@@ -1,6 +1,6 @@
 """Enqueues what is due, many occurrences in one round trip, and takes note of what is in flight."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -94,10 +94,12 @@ class Dispatcher(Loop):
             self._doomed[running] = job.group
             self.wake()
 
-    def forget(self, group: str) -> None:
-        """Drop what was to be enqueued or cancelled in a group that we lead no more."""
-        self._outbox.pop(group, None)
+    def forget(self, group: str) -> list[InFlight]:
+        """Drop what was to be enqueued in a group that we lead no more, and return it."""
         self._doomed = {run: where for run, where in self._doomed.items() if where != group}
+        now = self._clock.monotonic()
+        dropped = self._outbox.pop(group, [])
+        return [InFlight(job, run.job_id, run.due_ms, now) for job, run in dropped]
 
     def over(self, job_id: str) -> None:
         """Note the end of a run that nobody awaits; its enqueueing may not be answered yet."""
@@ -120,40 +122,53 @@ class Dispatcher(Loop):
 
     async def _enqueue(self) -> float | None:
         self._over.clear()
+        terms = dict(self._terms())
         batches = {group: fired[:_BATCH] for group, fired in self._outbox.items()}
         if not batches:
             return None
         runs = {group: [run for _, run in batch] for group, batch in batches.items()}
-        replies = await self._store.enqueue(runs, self._terms())
+        replies = await self._store.enqueue(runs, terms)
+        gated = {group for group, answers in replies.items() if answers[0][0] == "gated"}
         # Only now: what the store did not answer is sent again, which it takes as the same.
-        for group, batch in batches.items():
-            if replies[group][0][0] == "gated":
-                continue
-            self._drop(group, len(batch))
-            for (job, run), (word, detail) in zip(batch, replies[group], strict=True):
-                self._note(job, run, word, detail)
-        gated = any(answers[0][0] == "gated" for answers in replies.values())
-        return _GATED if gated else 0 if self._outbox else None
+        for group in replies.keys() - gated:
+            # What we have lost, or lost and got back, meanwhile, is another leader's business.
+            if terms.get(group) == self._terms().get(group):
+                self._settle(group, batches[group], replies[group])
+        if self._outbox.keys() - gated:
+            return 0
+        return _GATED if self._outbox else None
 
     async def stop(self) -> None:
         """Send what is left, once, and stop."""
         await super().stop()
+        reason = "the gate is open"
         try:
             while await self.turn() == 0:
                 pass
         except StoreError as error:
-            self.log.warning("occurrences_not_sent", error=str(error))
+            reason = str(error)
+        left = sum(map(len, self._outbox.values()))
+        if left:
+            self.log.warning("occurrences_not_sent", count=left, error=reason)
 
-    def _drop(self, group: str, count: int) -> None:
-        left = self._outbox.get(group, [])[count:]
+    def _settle(
+        self,
+        group: str,
+        batch: Sequence[tuple[Job, Occurrence]],
+        answers: Sequence[tuple[str, str]],
+    ) -> None:
+        sent = {run.job_id for _, run in batch}
+        left = [fired for fired in self._outbox.pop(group, []) if fired[1].job_id not in sent]
         if left:
             self._outbox[group] = left
-        else:
-            self._outbox.pop(group, None)
+        for (job, run), (word, detail) in zip(batch, answers, strict=True):
+            self._note(job, run, word, detail)
 
     def _note(self, job: Job, run: Occurrence, word: str, detail: str) -> None:
         if word == "deposed":
-            return  # another scheduler leads the group now, and fires what is due
+            # Another scheduler leads the group now, and fires what is due.
+            self.log.warning("occurrence_not_sent", job_id=run.job_id, reason="deposed")
+            return
         if word == "past":
             # Another scheduler's, or ours before a restart, and it is over.
             self._finished(job.ref, self._clock.now_ms())

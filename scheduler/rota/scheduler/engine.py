@@ -65,7 +65,7 @@ class Engine:
         self._late.pop(ref, None)
         if self._jobs.pop(ref, None) is not None:
             self._executor.finished(ref)
-            with suppress(JobLookupError):  # stopped: it has forgotten all jobs
+            with suppress(JobLookupError):  # stopped
                 self._scheduler.remove_job(ref)
 
     def start(self) -> None:

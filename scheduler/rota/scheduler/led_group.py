@@ -1,12 +1,13 @@
 """What a scheduler does for one group while it leads it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
-from rota.common.job import Job
+from rota.common.job import Job, job_id
 from rota.common.message import Completion
 from rota.common.service import Loop
 from rota.common.store import Store
@@ -35,7 +36,7 @@ class LedGroup:
         clock: Clock,
         log: FilteringBoundLogger,
         also: Heard | None,
-        broken: Callable[[Loop], None],
+        watch: Callable[[Loop], asyncio.Task[None]],
     ) -> None:
         self._group = group
         self._jobs = jobs
@@ -47,21 +48,61 @@ class LedGroup:
         self._clock = clock
         self._log = log
         self._also = also
-        self._broken = broken
+        self._watch = watch
         self._loops: list[Loop] = []
+        self._watching: list[asyncio.Task[None]] = []
         self._sweeper: Sweeper | None = None
         self._auditor: Auditor | None = None
+        self._left: dict[str, InFlight] = {}  # what was under way when we ceased to lead
+        self._closed_at = 0.0  # monotonic seconds at which the gate is closed
         store.epochs.reopened.append(self._reopened)
 
-    async def begin(self) -> None:
-        """Take up where the store says the last leader was: runs in flight are adopted."""
+    async def begin(self) -> int:
+        """Take up where the store says the last leader was; return how many runs are adopted.
+
+        What we had sent ourselves and the store does not know is awaited, too: when the gate has
+        closed the auditor finds out what became of it.
+        """
         # Before the slots are read: a run that ends in between is then heard of.
         after = await self._store.last_completion(self._group)
         slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
-        for job, slot in zip(self._jobs, slots, strict=True):
-            self._take_up(job, slot)
+        adopted = [self._take_up(job, slot) for job, slot in zip(self._jobs, slots, strict=True)]
         self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
-        self._auditor = Auditor(
+        self._auditor = self._build_auditor()
+        if self._left:
+            self._auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
+        self._left = {}
+        listener = Listener(
+            self._group, after=after, store=self._store, heard=self._heard, log=self._log
+        )
+        self._loops = [self._sweeper, self._auditor, listener]
+        for loop in self._loops:
+            self._watching.append(self._watch(loop))
+            await loop.start()
+        return sum(adopted)
+
+    async def end(self) -> None:
+        """Fire no more in this group. Its runs in flight go on; the next leader adopts them.
+
+        That may be us, on a store that has forgotten them: we keep in mind what they were.
+        """
+        for job in self._jobs:
+            self._engine.remove(job.ref)
+        left = [*self._dispatcher.forget(self._group), *self._awaited.forget(self._group)]
+        self._left |= {run.job.ref: run for run in left}
+        self._auditor = None
+        for task in self._watching:
+            task.cancel()
+        self._watching = []
+        loops, self._loops = self._loops, []
+        await asyncio.gather(*(loop.stop() for loop in loops))
+
+    def forget(self) -> None:
+        """Keep nothing in mind: another scheduler looks after the runs now."""
+        self._left = {}
+
+    def _build_auditor(self) -> Auditor:
+        return Auditor(
             self._group,
             catalog=self._catalog,
             awaited=self._awaited,
@@ -70,32 +111,24 @@ class LedGroup:
             clock=self._clock,
             log=self._log,
         )
-        listener = Listener(
-            self._group, after=after, store=self._store, heard=self._heard, log=self._log
-        )
-        self._loops = [self._sweeper, self._auditor, listener]
-        for loop in self._loops:
-            self._broken(loop)
-            await loop.start()
 
-    async def end(self) -> None:
-        """Fire no more in this group. Its runs in flight go on; the next leader adopts them."""
-        for job in self._jobs:
-            self._engine.remove(job.ref)
-        self._dispatcher.forget(self._group)
-        self._awaited.forget(self._group)
-        for loop in self._loops:
-            await loop.stop()
-        self._loops = []
-
-    def _take_up(self, job: Job, slot: Slot) -> None:
-        if slot.run:
-            self._awaited.add(InFlight(job, slot.run, 0, self._clock.monotonic()))
+    def _take_up(self, job: Job, slot: Slot) -> bool:
+        """Add the job to the engine; tell whether a run of it is in flight."""
+        run = self._left.get(job.ref)
+        if run is None or not run.unknown_to(slot):
+            run = _in_flight(job, slot, self._clock.monotonic())
+        if run is not None:
+            self._awaited.add(run)
+            slot = slot._replace(run=run.job_id)
         next_ms = first_due(job, slot, self._clock.now_ms())
-        self._engine.add(job, next_ms=next_ms, running=slot.run is not None)
+        self._engine.add(job, next_ms=next_ms, running=run is not None)
+        return run is not None
 
     def _reopened(self, group: str, wait_s: float) -> None:
-        if group == self._group and self._auditor is not None:
+        if group != self._group:
+            return
+        self._closed_at = self._clock.monotonic() + wait_s
+        if self._auditor is not None:
             self._log.warning("store_reopened", group=group, gate_s=wait_s)
             self._auditor.reopened(wait_s)
 
@@ -115,3 +148,11 @@ class LedGroup:
     def _finished(self, ref: str) -> None:
         # By our own clock, which the fixed delays are counted with; the store's may differ.
         self._engine.finished(ref, self._clock.now_ms())
+
+
+def _in_flight(job: Job, slot: Slot, now: float) -> InFlight | None:
+    if slot.run is None:
+        return None
+    due_ms = slot.due_ms or 0
+    scheduled = due_ms and slot.run == job_id(job.ref, due_ms)
+    return InFlight(job, slot.run, due_ms if scheduled else 0, now)

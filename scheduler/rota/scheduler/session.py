@@ -16,7 +16,8 @@ def ask(question: "Callable[[Link], Awaitable[_T]]") -> _T:
     from rota.common.link import Link
 
     async def go() -> _T:
-        link = Link(settings.read().redis_url)
+        given = settings.read()
+        link = Link(given.redis_url, gate_ms=given.gate_ms)
         try:
             return await question(link)
         finally:

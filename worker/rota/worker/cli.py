@@ -62,9 +62,8 @@ def run(
         )
         logger = log.configure(given)
         daemon = WorkerDaemon(given.redis_url, load_app(module), options, log=logger)
-        code = command.run_daemon(daemon, logger)
         # A thread that ignores its cancellation would keep the interpreter alive for ever.
-        os._exit(code)
+        os._exit(command.run_daemon(daemon, logger))
 
 
 def _groups(text: str) -> list[str]:

@@ -52,7 +52,10 @@ class Courier(Loop):
         self._bells: dict[str, Bell] = {}
         self._ended: list[Ended] = []
         self._resting: list[Resting] = []
+        self._asked: set[str] = set()  # groups whose epoch we are to ask for
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
+        # A store that is back must hear in time, before its gate closes, what has ended.
+        self.longest_pause = lease_ms / 6000
         self._turning = asyncio.Lock()
         self._history = History(clock)
         store.epochs.reopened.append(self._replay)
@@ -95,6 +98,11 @@ class Courier(Loop):
             self._resting.append(report)
         self.wake()
 
+    def look(self, group: str) -> None:
+        """Ask the store whether it was reopened, though there may be nothing else to ask it."""
+        self._asked.add(group)
+        self.wake()
+
     async def stop(self) -> None:
         """Stop listening and claiming; send what is left."""
         await self.drain()
@@ -114,7 +122,7 @@ class Courier(Loop):
 
     async def _turn(self) -> float | None:
         wanted = self._wanted()
-        if wanted or self._ended or self._resting:
+        if wanted or self._ended or self._resting or self._asked:
             all_answered = await self._exchange(wanted)
             if not all_answered:
                 return _AWAY
@@ -127,25 +135,29 @@ class Courier(Loop):
         """Make the round trip; tell whether the servers of all groups answered."""
         ended, self._ended = self._ended[:_MOST], self._ended[_MOST:]
         resting, self._resting = self._resting[:_MOST], self._resting[_MOST:]
+        asked = wanted | {group: 0 for group in self._asked if group not in wanted}
         self._rang.clear()
         sent_at = self._clock.monotonic()
         try:
             words, claims = await self._store.exchange(
-                self._worker_id, ended, resting, wanted, lease_ms=self._lease_ms
+                self._worker_id, ended, resting, asked, lease_ms=self._lease_ms
             )
         except StoreError:
             # Sent again with the next turn: the scripts take the same report twice as once.
             self._ended = ended + self._ended
             self._resting = resting + self._resting
             raise
-        self._history.add([end for end in ended if end.run.job_id in words])
+        self._history.add([end for end in ended if words.get(end.run.job_id) == "completed"])
         unsent = [end for end in ended if end.run.job_id not in words]
         unrested = [rest for rest in resting if rest.run.job_id not in words]
         self._ended, self._resting = unsent + self._ended, unrested + self._resting
         for job_id, word in words.items():
             if word == "stale":
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
+        self._asked -= claims.keys()
         for group, claim in claims.items():
+            if group not in wanted:
+                continue
             # A bell that rang meanwhile tells of runs that this claim may have come too early for.
             ready = claim.more or not claim.registered or group in self._rang
             self._shares.set_ready(group, ready and not claim.wait_s)
@@ -154,7 +166,7 @@ class Courier(Loop):
             self._take(claim, sent_at)
         if any(not claim.registered for claim in claims.values()):
             await self._register()
-        return not unsent and not unrested and len(claims) == len(wanted)
+        return not unsent and not unrested and len(claims) == len(asked)
 
     def _take(self, claim: Claim, sent_at: float) -> None:
         for run in claim.runs:

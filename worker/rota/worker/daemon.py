@@ -95,6 +95,7 @@ class WorkerDaemon:
             clock=clock,
             lose=self._runner.lose,
             cancel=self._runner.cancel,
+            reopened=self._courier.look,
             log=self._log,
             lease_ms=options.lease_ms,
             gate_ms=options.gate_ms,

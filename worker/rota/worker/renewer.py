@@ -52,7 +52,12 @@ class _Renewing(_LeaseLoop):
         """Renew every lease of which a third is over."""
         third = self._lease_ms / 3000
         sent_at = self._clock.monotonic()
-        due = [held for held in self._held.snapshot() if sent_at - held.renewed_at >= third]
+        # Not what the guard gives up: a lease renewed for nobody would keep the run from others.
+        due = [
+            held
+            for held in self._held.snapshot()
+            if third <= sent_at - held.renewed_at < _SAFE * 3 * third and not held.lost
+        ]
         groups: dict[str, list[HeldRun]] = {}
         for held in due:
             groups.setdefault(held.run.group, []).append(held)
@@ -116,6 +121,7 @@ class Renewer:
         clock: Clock,
         lose: Callable[[HeldRun], None],
         cancel: Callable[[HeldRun], None],
+        reopened: Callable[[str], None],
         log: FilteringBoundLogger,
         lease_ms: int = LEASE_MS,
         gate_ms: int = GATE_MS,
@@ -127,6 +133,7 @@ class Renewer:
         self._clock = clock
         self._lose = lose
         self._cancel = cancel
+        self._reopened = reopened  # called with a group whose store may have lost writes
         self._log = log
         self._lease_ms = lease_ms
         self._thread: threading.Thread | None = None
@@ -163,10 +170,15 @@ class Renewer:
         def cancel(held: HeldRun) -> None:
             main.call_soon_threadsafe(self._cancel, held)
 
+        def reopened(group: str, _: float) -> None:
+            main.call_soon_threadsafe(self._reopened, group)
+
+        store = Store(link)
+        store.epochs.reopened.append(reopened)
         loops = [
             kind(
                 worker_id=self._worker_id,
-                store=Store(link),
+                store=store,
                 held=self._held,
                 clock=self._clock,
                 lose=lose,

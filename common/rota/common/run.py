@@ -1,0 +1,81 @@
+"""A run, or the lead of a group, as it travels between the store and those who use it."""
+
+from typing import NamedTuple
+
+
+class Occurrence(NamedTuple):
+    """A run to enqueue. `due_ms` is 0 for one that stands for no occurrence."""
+
+    job_id: str
+    tenant: str
+    job: str
+    handler: str
+    due_ms: int
+    attempts: int
+    keep_ms: int  # how long the finished run is kept for somebody who waits
+    body: bytes  # msgpack of `JobRequest`
+
+
+class Claimed(NamedTuple):
+    """A run that a worker holds."""
+
+    group: str
+    job_id: str
+    fence: int
+    attempt: int
+    due_ms: int
+    body: bytes
+
+
+class Adoption(NamedTuple):
+    """A held run with what the store needs to know of it again."""
+
+    run: Claimed
+    tenant: str
+    job: str
+    handler: str
+    attempts: int
+
+
+class Claim(NamedTuple):
+    """The answer to a claim."""
+
+    registered: bool  # False: the store does not know this worker; register and claim again
+    more: bool  # whether claimable runs are left
+    runs: list[Claimed]
+    wait_s: float = 0.0  # seconds until the gate closes; 0 if it is closed
+
+
+class Ended(NamedTuple):
+    """A run that is over for good."""
+
+    run: Claimed
+    outcome: str  # succeeded, dead or cancelled
+    completion: bytes
+    result: bytes  # msgpack, or empty
+
+
+class Resting(NamedTuple):
+    """A run that failed and is to be tried again."""
+
+    run: Claimed
+    rest_ms: int
+    completion: bytes
+
+
+class Rescued(NamedTuple):
+    """A run that was taken back from a silent worker."""
+
+    job_id: str
+    worker: str
+    attempt: int
+    state: str  # queued, dead or cancelled
+
+
+class Lead(NamedTuple):
+    """Who leads a group."""
+
+    term: int  # the caller's; 0 if it does not lead
+    leader: str  # its id; empty if nobody leads
+    schedulers: int  # how many are alive
+    wait_s: float = 0.0  # seconds until the gate closes; 0 if it is closed
