@@ -55,8 +55,8 @@ def only(tmp_path: Path, content: str) -> Problem:
         ("{handler: h, every: 1s, retires: 3}", 35, "unknown field `retires`",
          "did you mean `retry`?"),
         ("{handler: h, every: 1s, zzz: 3}", 35, "unknown field `zzz`",
-         "known fields are handler, cron, every, after, args, timezone, timeout, kill_after, "
-         "overlap, retry"),
+         ("known fields are handler, cron, every, after, args, timezone, timeout, kill_after, "
+          "overlap, retry")),
         ("{handler: h, every: 1s, timezone: Europe/Berln}", 45, "unknown time zone `Europe/Berln`",
          "did you mean `Europe/Berlin`?"),
         ("{handler: h, every: 1s, timezone: berlin}", 45, "unknown time zone `berlin`",
