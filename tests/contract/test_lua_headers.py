@@ -125,6 +125,7 @@ def test_suffixes(name: str) -> None:
         keys.dead("g"),
         keys.wake("g"),
         keys.wake_worker("g", ""),
+        keys.control("g", ""),
         keys.schedulers("g"),
         keys.workers("g"),
         keys.done("g"),

@@ -20,6 +20,7 @@ class Move(NamedTuple):
     worker: str = WORKER  # who claims
     attempts: int = 3
     outcome: str = "succeeded"
+    cancelled: bool = False  # whether somebody has cancelled the run before
 
 
 MOVES = [
@@ -41,13 +42,22 @@ MOVES = [
     Move(State.RUNNING, Operation.RESCUE, State.QUEUED),
     Move(State.RUNNING, Operation.RESCUE, State.DEAD, attempts=1),
     Move(State.RETRYING, Operation.PROMOTE, State.QUEUED),
+    Move(State.RUNNING, Operation.COMPLETE, State.CANCELLED, outcome="cancelled"),
+    Move(State.RUNNING, Operation.RETRY, State.CANCELLED, cancelled=True),
+    Move(State.RUNNING, Operation.RELEASE, State.CANCELLED, cancelled=True),
+    Move(State.RUNNING, Operation.RESCUE, State.CANCELLED, cancelled=True),
+    Move(State.QUEUED, Operation.CANCEL, State.CANCELLED),
+    Move(State.HELD, Operation.CANCEL, State.CANCELLED),
+    Move(State.RETRYING, Operation.CANCEL, State.CANCELLED),
+    Move(State.RUNNING, Operation.CANCEL, State.RUNNING),
+    Move(State.DEAD, Operation.REPLAY, State.QUEUED),
 ]
 REFUSED = sorted(set(product([None, *State], Operation)) - TRANSITIONS.keys(), key=str)
 
 
 def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]:
     """Return the reply by which `operation` refuses a run in `state`."""
-    over = state in (State.SUCCEEDED, State.DEAD)
+    over = state in (State.SUCCEEDED, State.DEAD, State.CANCELLED)
     # The fence of a run that nobody has claimed yet is one that the store must have lost.
     unclaimed = state in (None, State.QUEUED, State.HELD)
     words: dict[Operation, list[Any]] = {
@@ -61,6 +71,9 @@ def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]
         Operation.RELEASE: [b"stale"],
         Operation.PROMOTE: [0, -1],
         Operation.RESCUE: [-1],
+        Operation.CANCEL: [b"over" if over else b"unknown"],
+        Operation.REPLAY: [b"unknown", job_id.encode()],
+        Operation.PURGE: [b"unknown"],
     }
     return words[operation]
 
@@ -76,6 +89,10 @@ def test_moves_are_complete() -> None:
 async def test_lawful_move(store: Store, move: Move) -> None:
     """A lawful operation brings the run into the state that the table says."""
     seeded = await builders.seed(store, move.before, attempts=move.attempts)
+    if move.cancelled:
+        await calls.call(
+            store, Operation.CANCEL, calls.arguments(Operation.CANCEL, seeded, move.worker)
+        )
     if move.operation in (Operation.PROMOTE, Operation.RESCUE):
         await builders.shift(store, HOUR_MS)
     args = calls.arguments(move.operation, seeded, move.worker, move.outcome)

@@ -53,6 +53,7 @@ class Rig:
             store=Store(self.link),
             awaited=self.awaited,
             finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
+            postpone=lambda ref, due_ms: None,
             terms=lambda: self.terms,
             clock=Clock(),
             log=self.book.log,

@@ -37,6 +37,7 @@ class Keeper:
             held=self.held,
             clock=_CLOCK,
             lose=self._lose,
+            cancel=lambda held: None,
             reopened=self.reopened.append,
             log=self.logbook.log,
             lease_ms=lease_ms,

@@ -186,7 +186,7 @@ async def seed(store: Store, state: State | None, group: str = GROUP, **over: An
         run = (await claim(store, group=group)).runs[0]
     if state is State.RETRYING:
         await retry(store, run)
-    elif state in (State.SUCCEEDED, State.DEAD):
+    elif state in (State.SUCCEEDED, State.DEAD, State.CANCELLED):
         await complete(store, run, state.value)
     return Seeded(wanted, run)
 

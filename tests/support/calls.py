@@ -39,6 +39,9 @@ def arguments(
         Operation.RELEASE: (run.job_id, run.fence),
         Operation.PROMOTE: (100,),
         Operation.RESCUE: (100,),
+        Operation.CANCEL: (run.job_id,),
+        Operation.REPLAY: (run.job_id,),
+        Operation.PURGE: (run.job_id,),
     }
     return table[operation]
 

@@ -60,6 +60,7 @@ def request(
     handler: str = HANDLER,
     args: dict[str, Any] | None = None,
     timeout_ms: int = 60_000,
+    kill_after_ms: int = 10_000,
     attempts: int = 3,
 ) -> bytes:
     """Return the body of a run of tenant `acme`."""
@@ -70,6 +71,7 @@ def request(
             handler=handler,
             args=msgspec.Raw(message.encode(args or {})),
             timeout_ms=timeout_ms,
+            kill_after_ms=kill_after_ms,
             retry=Retry(attempts=attempts),
         )
     )

@@ -30,10 +30,11 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert all(spec["additionalProperties"] is False for spec in definitions().values())
     assert ["defaults", "groups", "templates", "tenants"] == fields["FileSpec"]
     assert ["group", "jobs", "timezone", "use"] == fields["TenantSpec"]
-    assert ["overlap", "retry", "timeout", "timezone"] == fields["DefaultsSpec"]
+    assert ["kill_after", "overlap", "retry", "timeout", "timezone"] == fields["DefaultsSpec"]
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
-        ["handler", "cron", "every", "after", "args", "timezone", "timeout", "overlap", "retry"]
+        ["handler", "cron", "every", "after", "args", "timezone", "timeout", "kill_after",
+         "overlap", "retry"]
     ) == fields["JobSpec"]  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def test_the_schema_helps_while_typing() -> None:
     assert all("description" in job[name] for name in job if name != "retry")
     assert ["15m", "1h30m"] == job["every"]["examples"]
     assert names.HANDLER_PATTERN == job["handler"]["pattern"]
-    assert ["skip"] == job["overlap"]["enum"]
+    assert ["skip", "cancel"] == job["overlap"]["enum"]
     attempts = definitions()["RetrySpec"]["properties"]["attempts"]
     assert (1, 100) == (attempts["minimum"], attempts["maximum"])
 

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+KILL_AFTER_MS = 10_000  # one object, so that a request need not carry it
+
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """How often a failing run is tried, and how long it rests between attempts."""
@@ -33,8 +35,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule
     args: dict[str, Any] = {}  # checked by the handler's own types before it is called
     timeout_ms: int = 900_000  # how long one attempt may run
+    kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()
-    overlap: Literal["skip"] = "skip"  # what to do when due while the last run is not over
+    overlap: Literal["skip", "cancel"] = (
+        "skip"  # what to do when due while the last run is not over
+    )
 
     @property
     def ref(self) -> str:

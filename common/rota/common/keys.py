@@ -86,6 +86,11 @@ def wake_worker(group: str, worker_id: str) -> str:
     return f"{root(group)}:wake:{worker_id}"
 
 
+def control(group: str, worker_id: str) -> str:
+    """Return the LIST of fence, job_id of what one worker is to cancel. Gone after a minute."""
+    return f"{root(group)}:ctl:{worker_id}"
+
+
 def schedulers(group: str) -> str:
     """Return the ZSET of live schedulers by end of their registration, ms. Gone when empty."""
     return f"{root(group)}:schedulers"

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from rota.common.job import Job, Retry
+from rota.common.job import KILL_AFTER_MS, Job, Retry
 
 VERSION = 1
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_RESULT_BYTES = 16 * 1024
 
-Outcome = Literal["succeeded", "retrying", "dead"]
+Outcome = Literal["succeeded", "retrying", "dead", "cancelled"]
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,13 +28,14 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     handler: str  # the name that a worker registered
     args: msgspec.Raw = msgspec.Raw(b"\x80")  # a msgpack map, decoded by the handler's own types
     timeout_ms: int = 900_000  # how long one attempt may run
+    kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()  # how often and how soon to try again
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an attempt failed: plain text, never a class to rebuild."""
 
-    kind: str  # the exception's class name, or WorkerLost, Timeout, BadArguments
+    kind: str  # the exception's class name, or WorkerLost, Timeout, Cancelled, BadArguments
     message: str = ""  # its text, at most 2,000 characters
     traceback: str = ""  # the last 4,000 characters
 
@@ -50,7 +51,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tenant: str
     job: str
     outcome: Outcome
-    attempt: int  # 1 for the first
+    attempt: int  # 1 for the first; 0 if it was cancelled before that
     worker: str  # who ran it, or who held the lease that ended
     took_ms: int = 0  # from claim to end, measured by the worker's own monotonic clock
     next_ms: int = 0  # for `retrying`: the rest before the next attempt, in milliseconds
@@ -96,5 +97,6 @@ def request_for(job: Job) -> JobRequest:
         handler=job.handler,
         args=msgspec.Raw(_encoder.encode(job.args)),
         timeout_ms=job.timeout_ms,
+        kill_after_ms=job.kill_after_ms,
         retry=job.retry,
     )

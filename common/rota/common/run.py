@@ -50,7 +50,7 @@ class Ended(NamedTuple):
     """A run that is over for good."""
 
     run: Claimed
-    outcome: str  # succeeded or dead
+    outcome: str  # succeeded, dead or cancelled
     completion: bytes
     result: bytes  # msgpack, or empty
 
@@ -69,7 +69,7 @@ class Rescued(NamedTuple):
     job_id: str
     worker: str
     attempt: int
-    state: str  # queued or dead
+    state: str  # queued, dead or cancelled
 
 
 class Lead(NamedTuple):

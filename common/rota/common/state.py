@@ -21,7 +21,9 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     """Final. Kept only as long as the request asked."""
     DEAD = "dead"
-    """Final: all attempts are spent. Kept as a dead letter, with its payload, for seven days."""
+    """Final, unless it is replayed: all attempts are spent. Kept with its payload for a week."""
+    CANCELLED = "cancelled"
+    """Final: somebody cancelled it. Kept only as long as the request asked."""
 
 
 class Operation(StrEnum):
@@ -36,6 +38,9 @@ class Operation(StrEnum):
     RELEASE = "release"
     PROMOTE = "promote"
     RESCUE = "rescue"
+    CANCEL = "cancel"
+    REPLAY = "replay"
+    PURGE = "purge"
 
 
 TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
@@ -48,14 +53,22 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (State.HELD, Operation.ADOPT): (State.RUNNING,),
     (State.RUNNING, Operation.ADOPT): (State.RUNNING,),
     (State.RETRYING, Operation.ADOPT): (State.RUNNING,),
-    (State.RUNNING, Operation.COMPLETE): (State.SUCCEEDED, State.DEAD),
-    (State.RUNNING, Operation.RETRY): (State.RETRYING,),
-    (State.RUNNING, Operation.RELEASE): (State.QUEUED, State.RETRYING),
-    (State.RUNNING, Operation.RESCUE): (State.QUEUED, State.DEAD),
+    (State.RUNNING, Operation.COMPLETE): (State.SUCCEEDED, State.DEAD, State.CANCELLED),
+    (State.RUNNING, Operation.RETRY): (State.RETRYING, State.CANCELLED),
+    (State.RUNNING, Operation.RELEASE): (State.QUEUED, State.RETRYING, State.CANCELLED),
+    (State.RUNNING, Operation.RESCUE): (State.QUEUED, State.DEAD, State.CANCELLED),
     (State.RETRYING, Operation.PROMOTE): (State.QUEUED,),
+    (State.QUEUED, Operation.CANCEL): (State.CANCELLED,),
+    (State.HELD, Operation.CANCEL): (State.CANCELLED,),
+    (State.RETRYING, Operation.CANCEL): (State.CANCELLED,),
+    (State.RUNNING, Operation.CANCEL): (State.RUNNING,),
+    (State.DEAD, Operation.REPLAY): (State.QUEUED,),
+    (State.DEAD, Operation.PURGE): (),
 }
 """(state before, operation) -> the states it may lead to; every other pair changes nothing.
+After a purge nothing is left.
 
-While a group's gate is open nothing is enqueued, claimed, promoted or rescued, and a completion
+While a group's gate is open nothing is enqueued, claimed, promoted, rescued,
+cancelled or replayed, and a completion
 that the store has forgotten is accepted in any state but the final ones.
 """

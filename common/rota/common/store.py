@@ -1,6 +1,6 @@
 """The store's transitions and reads as typed methods; the scripts' words become values here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import getrandbits
 from typing import Any, NamedTuple, cast
 
@@ -140,21 +140,25 @@ class Store:
         return self._requests.setdefault(group, getrandbits(48))
 
     async def renew(
-        self, runs: Iterable[Claimed], lease_ms: int = LEASE_MS
+        self,
+        runs: Iterable[Claimed],
+        lease_ms: int = LEASE_MS,
+        cancel: Callable[[Claimed], None] | None = None,
     ) -> tuple[list[Claimed], list[Claimed]]:
-        """Lengthen the leases of `runs`; return those that are lost, and those to adopt."""
+        """Lengthen leases; return the runs that are lost, and to adopt; `cancel` those to end."""
         grouped = _by_group(runs)
+        fences = {g: [value for run in held for value in run[1:3]] for g, held in grouped.items()}
         answers = await self._ask(
-            [
-                (Operation.RENEW, group, (lease_ms, *_fences(held)))
-                for group, held in grouped.items()
-            ]
+            [(Operation.RENEW, group, (lease_ms, *values)) for group, values in fences.items()]
         )
         words = [
             (run, word)
             for held, answer in zip(grouped.values(), answers, strict=True)
             for run, word in zip(held, answer.words(), strict=True)
         ]
+        for run, word in words:
+            if cancel and word == "cancel":
+                cancel(run)
         lost = [run for run, word in words if word == "lost"]
         return lost, [run for run, word in words if word == "unknown"]
 
@@ -260,10 +264,6 @@ def _by_group(runs: Iterable[Claimed]) -> dict[str, list[Claimed]]:
     for run in runs:
         grouped.setdefault(run.group, []).append(run)
     return grouped
-
-
-def _fences(runs: Iterable[Claimed]) -> list[Any]:
-    return [value for run in runs for value in (run.job_id, run.fence)]
 
 
 def _reports(

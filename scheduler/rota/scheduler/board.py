@@ -39,7 +39,7 @@ class Board:
         if completion.outcome == "succeeded":
             line.succeeded += 1
             self.succeeded += 1
-        else:
+        elif completion.outcome != "cancelled":
             line.failed += 1
             self.failed += 1
         line.last, line.outcome = completion.job, completion.outcome

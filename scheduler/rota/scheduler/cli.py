@@ -1,16 +1,13 @@
 """The `sched` command. Imports stay inside the bodies, so that `--help` answers fast."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rota.common.link import Link
+from rota.scheduler import dead_cli, session
+from rota.scheduler.options import Output, OutputOption
 
 app = typer.Typer(
     name="sched",
@@ -24,21 +21,15 @@ app = typer.Typer(
     ),
 )
 
-_T = TypeVar("_T")
-
-
-class Output(StrEnum):
-    """How data is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a directory of them.")
 ]
 RefArgument = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
+JobIdArgument = Annotated[
+    str, typer.Argument(metavar="JOB_ID", help="Such as acme/vacuum:20261123T020000Z.")
+]
+
+app.add_typer(dead_cli.app, name="dead")
 
 
 @app.callback()
@@ -134,7 +125,7 @@ def _compare(loaded: Any) -> Any:
     from rota.common.catalog import Catalog
     from rota.scheduler import live_check
 
-    return _with_link(lambda link: live_check.compare(loaded, Catalog(link)))
+    return session.ask(lambda link: live_check.compare(loaded, Catalog(link)))
 
 
 @app.command("next")
@@ -176,7 +167,7 @@ def _find_job(ref: str, config: Path | None) -> Any:
     from rota.scheduler import trigger as triggers
 
     if config is None:
-        return _with_link(lambda link: triggers.find(ref, Catalog(link)))
+        return session.ask(lambda link: triggers.find(ref, Catalog(link)))
     found = [job for job in configs.load(config).jobs if job.ref == ref]
     if not found:
         raise NotFound(f"no job {ref} in {config}")
@@ -207,7 +198,7 @@ def status(
     from rota.scheduler import status as statuses
 
     with command.exit_codes():
-        gathered = _with_link(lambda link: statuses.gather(Catalog(link), tenant))
+        gathered = session.ask(lambda link: statuses.gather(Catalog(link), tenant))
         if form is Output.JSON:
             output.write_json(gathered)
         else:
@@ -229,7 +220,7 @@ def trigger(
 
     with command.exit_codes():
         _check_ref(ref)
-        job_id, shown = _with_link(lambda link: triggers.start(ref, link, wait=wait))
+        job_id, shown = session.ask(lambda link: triggers.start(ref, link, wait=wait))
         if shown is None:
             output.write_json({"job_id": job_id}) if form is Output.JSON else output.write_line(
                 job_id
@@ -242,6 +233,21 @@ def trigger(
         sys.exit(0 if shown.outcome == "succeeded" else 1)
 
 
+@app.command()
+def cancel(job_id: JobIdArgument, form: OutputOption = Output.TABLE) -> None:
+    """End a run: at once if it waits, else its handler is cancelled."""
+    from rota.common import command
+    from rota.scheduler import canceller, output
+
+    with command.exit_codes():
+        _check_ref(job_id.partition(":")[0])
+        word = session.ask(lambda link: canceller.cancel(job_id, link))
+        if form is Output.JSON:
+            output.write_json({"job_id": job_id, "state": word})
+        else:
+            output.write_line(f"{job_id}  {word}")
+
+
 def _check_ref(ref: str) -> None:
     from rota.common import names
     from rota.common.errors import UsageError
@@ -250,18 +256,3 @@ def _check_ref(ref: str) -> None:
         names.split_ref(ref)
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _with_link(ask: "Callable[[Link], Awaitable[_T]]") -> _T:
-    from rota.common import settings
-    from rota.common.link import Link
-
-    async def go() -> _T:
-        given = settings.read()
-        link = Link(given.redis_url, gate_ms=given.gate_ms)
-        try:
-            return await ask(link)
-        finally:
-            await link.close()
-
-    return asyncio.run(go())

@@ -57,6 +57,7 @@ class SchedulerDaemon:
             store=self._store,
             awaited=self._awaited,
             finished=lambda ref, at_ms: self.engine.finished(ref, at_ms),  # noqa: PLW0108 - built next
+            postpone=lambda ref, due_ms: self.engine.postpone(ref, due_ms),  # noqa: PLW0108 - built next
             terms=lambda: {group: leader.term for group, leader in self._leaders.items()},
             clock=self._clock,
             log=self._log,

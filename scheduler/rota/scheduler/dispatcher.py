@@ -8,6 +8,7 @@ from rota.common import clock as clocks
 from rota.common import message
 from rota.common.clock import Clock
 from rota.common.errors import StoreError
+from rota.common.intervention import GATED, Intervention
 from rota.common.job import Job, job_id
 from rota.common.service import Loop
 from rota.common.store import Occurrence, Store
@@ -17,6 +18,7 @@ _GATED = 0.5  # seconds between tries while a gate is open
 _BATCH = 500  # the most occurrences that one script takes, to keep every script short
 
 Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
+Postpone = Callable[[str, int], None]  # TENANT/JOB and the due time, ms
 
 
 class Dispatcher(Loop):
@@ -28,14 +30,18 @@ class Dispatcher(Loop):
         store: Store,
         awaited: Awaited,
         finished: Finished,
+        postpone: Postpone,
         terms: Callable[[], Mapping[str, int]],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
         self._store = store
+        self._intervention = Intervention(store)
         self._awaited = awaited
         self._finished = finished
+        self._postpone = postpone
+        self._doomed: dict[str, str] = {}  # job_id and group of runs to cancel
         self._terms = terms  # the term in which we lead each group
         self._clock = clock
         self._outbox: dict[str, list[tuple[Job, Occurrence]]] = {}
@@ -58,7 +64,13 @@ class Dispatcher(Loop):
         self.wake()
 
     def skipped(self, job: Job, due_ms: int) -> None:
-        """Say that an occurrence is skipped because the job's last run is not over."""
+        """Say that an occurrence is skipped because the job's last run is not over.
+
+        With `overlap: cancel` that run is cancelled, and the occurrence enqueued when it is over.
+        """
+        if job.overlap == "cancel":
+            self._supersede(job, due_ms)
+            return
         self.log.warning(
             "occurrence_skipped",
             tenant=job.tenant,
@@ -68,8 +80,23 @@ class Dispatcher(Loop):
             running=self._awaited.job_id(job.ref),
         )
 
+    def _supersede(self, job: Job, due_ms: int) -> None:
+        running = self._awaited.job_id(job.ref)
+        self._postpone(job.ref, due_ms)
+        self.log.info(
+            "run_superseded",
+            tenant=job.tenant,
+            job=job.name,
+            due=clocks.iso(due_ms),
+            running=running,
+        )
+        if running:
+            self._doomed[running] = job.group
+            self.wake()
+
     def forget(self, group: str) -> list[InFlight]:
         """Drop what was to be enqueued in a group that we lead no more, and return it."""
+        self._doomed = {run: where for run, where in self._doomed.items() if where != group}
         now = self._clock.monotonic()
         dropped = self._outbox.pop(group, [])
         return [InFlight(job, run.job_id, run.due_ms, now) for job, run in dropped]
@@ -80,7 +107,20 @@ class Dispatcher(Loop):
             self._over.add(job_id)
 
     async def turn(self) -> float | None:
-        """Enqueue the first batch of every group."""
+        """Cancel what is superseded, and enqueue the first batch of every group."""
+        gated = await self._cancel()
+        delay = await self._enqueue()
+        return gated if delay is None else delay
+
+    async def _cancel(self) -> float | None:
+        runs = [(group, run_id) for run_id, group in self._doomed.items()]
+        words = await self._intervention.cancel(runs) if runs else []
+        for (_, run_id), word in zip(runs, words, strict=True):
+            if word != GATED:
+                self._doomed.pop(run_id, None)
+        return _GATED if self._doomed else None
+
+    async def _enqueue(self) -> float | None:
         self._over.clear()
         terms = dict(self._terms())
         batches = {group: fired[:_BATCH] for group, fired in self._outbox.items()}

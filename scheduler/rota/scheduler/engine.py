@@ -32,6 +32,8 @@ class Engine:
 
     def __init__(self, *, fire: Fire, skipped: Fire) -> None:
         self._jobs: dict[str, Job] = {}
+        self._fire = fire
+        self._late: dict[str, int] = {}  # TENANT/JOB and due time of what waits for a run to end
         self._skipped = skipped
         self._executor = _Awaiting(lambda ref, due_ms: fire(self._jobs[ref], due_ms))
         self._store = MemoryJobStore()
@@ -60,6 +62,7 @@ class Engine:
 
     def remove(self, ref: str) -> None:
         """Fire TENANT/JOB no more; harmless if it is unknown."""
+        self._late.pop(ref, None)
         if self._jobs.pop(ref, None) is not None:
             self._executor.finished(ref)
             with suppress(JobLookupError):  # stopped
@@ -80,10 +83,23 @@ class Engine:
         if job is None:
             return
         self._executor.finished(ref)
+        late = self._late.pop(ref, None)
+        if late is not None:
+            self._executor.adopt(ref)
+            self._fire(job, late)
         if job.schedule.kind == "after":
             due = utc(ended_ms + job.schedule.period_ms)
             with suppress(JobLookupError):  # stopped: runs still end, and nothing is due any more
                 self._scheduler.modify_job(ref, next_run_time=due)
+
+    def postpone(self, ref: str, due_ms: int) -> None:
+        """Fire this occurrence of TENANT/JOB as soon as its run is over; a later one replaces it.
+
+        A fixed delay is due anyway when its run is over.
+        """
+        job = self._jobs.get(ref)
+        if job is not None and job.schedule.kind != "after":
+            self._late[ref] = due_ms
 
     def next_ms(self, ref: str) -> int | None:
         """Return when TENANT/JOB is due next; None if that waits for its run to end."""

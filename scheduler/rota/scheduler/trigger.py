@@ -21,7 +21,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How a triggered run ended, as `--wait` prints it."""
 
     job_id: str
-    outcome: str  # succeeded or dead
+    outcome: str  # succeeded, dead or cancelled
     attempt: int
     took_ms: int
     worker: str

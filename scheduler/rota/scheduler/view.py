@@ -15,7 +15,7 @@ from rota.scheduler import output
 from rota.scheduler.board import Board, TenantLine
 
 _PERIOD = 0.25  # seconds between two drawings
-_STYLES = {"succeeded": "green", "retrying": "yellow", "dead": "red"}
+_STYLES = {"succeeded": "green", "retrying": "yellow", "dead": "red", "cancelled": "dim"}
 
 
 class PlainView:

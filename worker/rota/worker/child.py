@@ -27,7 +27,7 @@ from rota.worker.context import Context
 from rota.worker.failure import Fatal
 from rota.worker.invoke import encode_result, failure_of
 
-_GRACE = 2.0  # seconds to clean up when the worker is gone; a worker that lives kills us sooner
+_GRACE = 2.0  # seconds to clean up when the worker is gone without a word
 
 
 class Ended(BaseException):
@@ -43,6 +43,7 @@ class Child:
         self._runs: SimpleQueue[frame.Run] = SimpleQueue()
         self._ctx: Context | None = None
         self._ending = False
+        self._grace = _GRACE
 
     def listen(self) -> None:
         """Begin to read; from now on the end of the input ends this process."""
@@ -68,7 +69,11 @@ class Child:
     def _read(self) -> None:
         try:
             while header := self._read_exactly(frame.HEADER_BYTES):
-                self._runs.put(frame.run_of(self._read_exactly(frame.size(header))))
+                order = frame.order_of(self._read_exactly(frame.size(header)))
+                if isinstance(order, frame.End):
+                    self._grace = order.seconds
+                    break
+                self._runs.put(order)
         finally:
             self._end()
 
@@ -85,7 +90,7 @@ class Child:
             self._ctx.request_cancel()
         main = threading.main_thread()
         signal.pthread_kill(main.ident or 0, signal.SIGINT)  # interrupts a sleep, too
-        main.join(_GRACE)
+        main.join(self._grace)
         os._exit(1)
 
     def _on_interrupt(self, _number: int, _at: FrameType | None) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -53,12 +54,14 @@ class Children:
         self._stopped = True
         await asyncio.gather(*(self._end(child) for child in list(self._all)))
 
-    async def run(self, ctx: Context, args: bytes) -> bytes:
+    async def run(
+        self, ctx: Context, args: bytes, grace: Callable[[], float | None] | None = None
+    ) -> bytes:
         """Return the result of the handler `ctx.handler`, as msgpack, empty for None.
 
         `args` is a msgpack map; the child checks it. Raises `RemoteFailure` if the handler does, or
-        if its process dies. When the caller is cancelled the child is killed, and it is dead when
-        the cancellation arrives.
+        if its process dies. When the caller is cancelled the child is told to end, and killed after
+        `grace()` seconds; it is dead when the cancellation arrives. A second one kills it at once.
         """
         packed = frame.pack(_run_of(ctx, args))
         async with self._places:
@@ -70,7 +73,7 @@ class Children:
                 raise _died("ChildDied", code) from None
             except BaseException:
                 self._log.info("child_killed", pid=child.pid, job_id=ctx.job_id)
-                await self._end(child)
+                await self._end(child, grace() if grace else None)
                 raise
             self._idle.append(child)
         return _result(reply)
@@ -102,9 +105,9 @@ class Children:
         self._log.debug("child_started", pid=child.pid, children=len(self._all))
         return child
 
-    async def _end(self, child: "_Child") -> int:
+    async def _end(self, child: "_Child", grace: float | None = None) -> int:
         try:
-            return await child.end(self._grace)
+            return await child.end(self._grace if grace is None else grace)
         finally:
             self._all.discard(child)
 
@@ -159,8 +162,10 @@ class _Child:
             raise RemoteFailure(failure) from error
 
     async def end(self, grace: float) -> int:
-        """Close its input, which asks it to clean up; kill it after `grace`; return its code."""
-        self._sink.close()
+        """Tell it to clean up and leave; kill it after `grace` seconds; return its code."""
+        if not self._sink.is_closing():
+            self._sink.write(frame.pack(frame.End(seconds=grace)))
+            self._sink.close()
         try:
             async with asyncio.timeout(grace):
                 await self._process.wait()

@@ -18,6 +18,7 @@ from rota.common.store import LEASE_MS, Store
 from rota.common.worker_info import WorkerInfo
 from rota.worker.children import Children
 from rota.worker.courier import Courier
+from rota.worker.ear import Ear
 from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.registrar import Registrar
 from rota.worker.registry import Jobs
@@ -93,12 +94,13 @@ class WorkerDaemon:
             held=self._held,
             clock=clock,
             lose=self._runner.lose,
+            cancel=self._runner.cancel,
             reopened=self._courier.look,
             log=self._log,
             lease_ms=options.lease_ms,
             gate_ms=options.gate_ms,
         )
-        self._clock = clock
+        self._ears: dict[str, Ear] = {}
 
     async def start(self) -> None:
         """Reach the store and begin to work; raises `StoreUnavailable` if it can't be reached."""
@@ -134,6 +136,7 @@ class WorkerDaemon:
         await self._courier.drain()
         await self._finish()
         rest = await self._interrupt()
+        await asyncio.gather(*(ear.stop() for ear in self._ears.values()))
         await self._courier.stop()
         await self._registrar_stop()
         await self._renewer.stop()
@@ -144,10 +147,21 @@ class WorkerDaemon:
         self._log.info("worker_stopped", released=len(rest), **self._runner.counts)
 
     async def _serve(self, group: str) -> None:
+        if group not in self._ears:
+            self._ears[group] = Ear(
+                group,
+                worker_id=self._info.id,
+                store=self._store,
+                held=self._held,
+                cancel=self._runner.cancel,
+                log=self._log,
+            )
+            await self._ears[group].start()
         await self._courier.serve(group)
 
     def _begin(self, held: HeldRun) -> None:
         self._runner.begin(held, self._courier.report)
+        self._ears[held.run.group].wake()
 
     async def _finish(self) -> None:
         tasks = [held.task for held in self._held.snapshot() if held.task]

@@ -19,6 +19,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     request: JobRequest
 
 
+class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
+    """Worker to child: clean up and leave."""
+
+    seconds: float  # how long that may take before you are killed
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """Child to worker: the app is loaded."""
 
@@ -36,14 +42,15 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     fatal: bool = False  # trying again would not help
 
 
+Order = Run | End
 Reply = Ready | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
-_run = msgspec.msgpack.Decoder(Run)
+_order: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)
 _reply: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
-def pack(content: Run | Reply) -> bytes:
+def pack(content: Order | Reply) -> bytes:
     """Return `content` as a frame; raises `ValueError` if it is too big."""
     body = _encoder.encode(content)
     if len(body) > MAX_BYTES:
@@ -59,9 +66,9 @@ def size(header: bytes) -> int:
     return length
 
 
-def run_of(body: bytes) -> Run:
-    """Return the run in the body of a frame; raises `ValueError` if it is none."""
-    return _run.decode(body)
+def order_of(body: bytes) -> Order:
+    """Return the order in the body of a frame; raises `ValueError` if it is none."""
+    return _order.decode(body)
 
 
 def reply_of(body: bytes) -> Reply:

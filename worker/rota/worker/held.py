@@ -15,6 +15,8 @@ class HeldRun:
     started_at: float  # monotonic seconds of the claim
     charged_ms: float  # what its group was charged for it
     lost: bool = False  # the lease ended: nothing may be written for it any more
+    cancelled: bool = False  # somebody wants it to end
+    kill_after: float = 10.0  # seconds that it may take to end when it is told to
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
 
@@ -35,6 +37,10 @@ class HeldRuns:
         """Hold it no longer; harmless if a newer claim of the same run took its place."""
         if self._runs.get(held.run.job_id) is held:
             del self._runs[held.run.job_id]
+
+    def get(self, job_id: str) -> HeldRun | None:
+        """Return the run if it is held."""
+        return self._runs.get(job_id)
 
     def snapshot(self) -> list[HeldRun]:
         """Return the runs held now. Safe from any thread: one C call copies the dictionary."""

@@ -28,6 +28,7 @@ class _LeaseLoop(Loop):
         held: HeldRuns,
         clock: Clock,
         lose: Callable[[HeldRun], None],
+        cancel: Callable[[HeldRun], None],
         lease_ms: int,
         log: FilteringBoundLogger,
     ) -> None:
@@ -38,6 +39,7 @@ class _LeaseLoop(Loop):
         self._held = held
         self._clock = clock
         self._lose = lose
+        self._cancel = cancel
         self._lease_ms = lease_ms
 
 
@@ -67,7 +69,10 @@ class _Renewing(_LeaseLoop):
         return third / 2
 
     async def _renew(self, due: list[HeldRun], sent_at: float) -> None:
-        lost, unknown = await self._store.renew([held.run for held in due], self._lease_ms)
+        by_run = {held.run: held for held in due}
+        lost, unknown = await self._store.renew(
+            list(by_run), self._lease_ms, lambda run: self._cancel(by_run[run])
+        )
         if unknown:
             lost += await self._adopt(unknown)
         for held in due:
@@ -115,6 +120,7 @@ class Renewer:
         held: HeldRuns,
         clock: Clock,
         lose: Callable[[HeldRun], None],
+        cancel: Callable[[HeldRun], None],
         reopened: Callable[[str], None],
         log: FilteringBoundLogger,
         lease_ms: int = LEASE_MS,
@@ -126,6 +132,7 @@ class Renewer:
         self._held = held
         self._clock = clock
         self._lose = lose
+        self._cancel = cancel
         self._reopened = reopened  # called with a group whose store may have lost writes
         self._log = log
         self._lease_ms = lease_ms
@@ -160,6 +167,9 @@ class Renewer:
         def lose(held: HeldRun) -> None:
             main.call_soon_threadsafe(self._lose, held)  # the task belongs to the main loop
 
+        def cancel(held: HeldRun) -> None:
+            main.call_soon_threadsafe(self._cancel, held)
+
         def reopened(group: str, _: float) -> None:
             main.call_soon_threadsafe(self._reopened, group)
 
@@ -172,6 +182,7 @@ class Renewer:
                 held=self._held,
                 clock=self._clock,
                 lose=lose,
+                cancel=cancel,
                 lease_ms=self._lease_ms,
                 log=self._log,
             )

@@ -22,6 +22,8 @@ from rota.worker.held import HeldRun
 from rota.worker.invoke import encode_result, failure_of, invoke
 from rota.worker.registry import Handler, Jobs
 
+_SLACK = 1.0  # seconds within which a child process that was killed is gone
+
 Report = Callable[[HeldRun, "Ended | Resting | None"], None]
 
 
@@ -62,6 +64,14 @@ class Runner:
             self._log.warning("lease_lost", job_id=held.run.job_id, attempt=held.run.attempt)
             held.task.cancel()
 
+    def cancel(self, held: HeldRun) -> None:
+        """End a run that somebody cancelled, and report that; harmless if it has ended."""
+        if not held.cancelled and not held.lost and held.task is not None and not held.task.done():
+            held.cancelled = True
+            self._log.info("run_cancelling", job_id=held.run.job_id)
+            held.task.cancel()
+            asyncio.get_running_loop().call_later(held.kill_after + _SLACK, self._tell_stuck, held)
+
     async def _run(self, held: HeldRun, report: Report) -> None:
         outcome: Ended | Resting | None = None
         try:
@@ -82,25 +92,39 @@ class Runner:
             tenant=request.tenant, job=request.job, job_id=run.job_id, attempt=run.attempt
         )
         context = Context(run, request, self._log)
+        held.kill_after = request.kill_after_ms / 1000
+        stuck = asyncio.get_running_loop().call_later(
+            request.timeout_ms / 1000 + held.kill_after + _SLACK, self._tell_stuck, held
+        )
         try:
-            result = await self._call(context, request)
+            result = await self._call(held, context, request)
+        except asyncio.CancelledError as error:
+            if held.lost or not held.cancelled:
+                raise
+            trace = failure_of(error).traceback
+            failure = Failure(kind="Cancelled", message="cancelled on request", traceback=trace)
+            return self._failed(held, request, failure, fatal=False)
         except (Fatal, BadArguments) as error:
             return self._failed(held, request, failure_of(error), fatal=True)
         except RemoteFailure as error:
             return self._failed(held, request, error.failure, fatal=error.fatal)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
             return self._failed(held, request, failure_of(error), fatal=False)
+        finally:
+            stuck.cancel()
         return self._ended(held, request, "succeeded", None, result)
 
-    async def _call(self, context: Context, request: JobRequest) -> bytes:
+    async def _call(self, held: HeldRun, context: Context, request: JobRequest) -> bytes:
         handler = self._jobs.handlers[request.handler]
         seconds = request.timeout_ms / 1000
         if handler.isolation == "thread":
-            return await self._call_in_thread(handler, context, request, seconds)
+            return await self._call_in_thread(held, handler, context, request)
         try:
             async with asyncio.timeout(seconds) as scope:
                 if handler.isolation == "process":
-                    return await self._children.run(context, bytes(request.args))
+                    return await self._children.run(
+                        context, bytes(request.args), lambda: _grace(held)
+                    )
                 kwargs = handler.arguments.decode(bytes(request.args))
                 return encode_result(await invoke(handler, context, kwargs, self._threads))
         except TimeoutError as error:
@@ -109,7 +133,7 @@ class Runner:
             raise
 
     async def _call_in_thread(
-        self, handler: Handler, context: Context, request: JobRequest, seconds: float
+        self, held: HeldRun, handler: Handler, context: Context, request: JobRequest
     ) -> bytes:
         """Call a handler in a thread. A thread can't be killed: it is told, and waited for.
 
@@ -119,18 +143,21 @@ class Runner:
         kwargs = handler.arguments.decode(bytes(request.args))
         call = asyncio.create_task(invoke(handler, context, kwargs, self._threads))
         call.add_done_callback(_hear)
-        timer = asyncio.get_running_loop().call_later(seconds, self._overdue, context, seconds)
+        seconds = request.timeout_ms / 1000
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, self._overdue, context, seconds)
         try:
-            await asyncio.wait([call])
-        except asyncio.CancelledError:
-            context.request_cancel()
-            await asyncio.wait([call])
-            raise
+            await _wait_for_thread(call, held, context)
         finally:
             timer.cancel()
-        if context.cancelled:
+        if loop.time() >= timer.when():
             raise Timeout(_overtime(seconds))
         return encode_result(call.result())
+
+    def _tell_stuck(self, held: HeldRun) -> None:
+        # Not reported as failed: the next attempt would overlap it.
+        if held.task is not None and not held.task.done():
+            self._log.warning("run_stuck", job_id=held.run.job_id, kill_after_s=held.kill_after)
 
     def _overdue(self, context: Context, seconds: float) -> None:
         context.request_cancel()
@@ -140,6 +167,8 @@ class Runner:
         self, held: HeldRun, request: JobRequest, error: Failure, *, fatal: bool
     ) -> Ended | Resting:
         run = held.run
+        if held.cancelled:
+            return self._ended(held, request, "cancelled", error, b"")
         if fatal or run.attempt >= request.retry.attempts:
             return self._ended(held, request, "dead", error, b"")
         rest = backoff.rest_ms(request.retry, run.attempt, self._random)
@@ -192,7 +221,9 @@ class Runner:
             return
         error = completion.error or Failure(kind="")
         fields = {"error": error.kind, "reason": error.message, "took_ms": completion.took_ms}
-        if completion.outcome == "retrying":
+        if completion.outcome == "cancelled":
+            self._log.info("run_cancelled", job_id=completion.job_id, **fields)
+        elif completion.outcome == "retrying":
             self._log.warning("run_failed", retry_in_ms=completion.next_ms, **fields)
         else:
             self._log.error("run_dead", job_id=completion.job_id, **fields)
@@ -200,6 +231,26 @@ class Runner:
 
 def _overtime(seconds: float) -> str:
     return f"ran longer than its timeout of {seconds:g} s"
+
+
+def _grace(held: HeldRun) -> float | None:
+    return None if held.lost else held.kill_after
+
+
+async def _wait_for_thread(call: "asyncio.Task[object]", held: HeldRun, context: Context) -> None:
+    """Wait for the end of a thread, through cancellations that somebody asked for, and one more."""
+    interrupted: asyncio.CancelledError | None = None
+    while not call.done():
+        try:
+            await asyncio.wait([call])
+        except asyncio.CancelledError as error:
+            context.request_cancel()
+            if interrupted:
+                raise
+            if held.lost or not held.cancelled:
+                interrupted = error
+    if interrupted:
+        raise interrupted
 
 
 def _hear(call: "asyncio.Task[object]") -> None:

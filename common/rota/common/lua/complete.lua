@@ -1,10 +1,10 @@
--- complete: running -> succeeded or dead. Ends runs, frees their jobs' slots, tells who waits.
+-- complete: running -> succeeded, dead or cancelled. Ends runs, frees their jobs' slots, tells who waits.
 -- While the gate is open, a completion that the store has forgotten is taken again.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
 -- ARGV     from 2 on, six values for each run: job_id, fence, due (ms),
---          outcome (succeeded or dead), completion (msgpack), result (msgpack or '')
+--          outcome (succeeded, dead or cancelled), completion (msgpack), result (msgpack or '')
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          completed  accepted, now or when the same completion came before
 --          stale      the run is no longer held under this fence; nothing was written

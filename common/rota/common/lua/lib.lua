@@ -13,6 +13,7 @@
 
 local P = KEYS[1]
 local WAKE_CAP, DEAD_CAP, DEAD_TTL, DONE_CAP = 64, 10000, 7 * 86400000, 50000
+local CONTROL_TTL = 60000  -- ms, for a token that its worker does not fetch
 local KEEP = 3600000  -- ms, for a triggered run of which the store has lost how long to keep it
 local call = redis.call
 
@@ -120,11 +121,11 @@ end
 -- Return the run's fields if `fence` is the one under which it is running, else nil.
 local function held_by(id, fence)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
-                 'attempt', 'attempts', 'worker', 'keep')
+                 'attempt', 'attempts', 'worker', 'keep', 'cancel')
   if r[1] ~= 'running' or (fence and r[2] ~= fence) then return nil end
   return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
           charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
-          worker = r[9], keep = tonumber(r[10]) or 0}
+          worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11]}
 end
 
 -- Let `t` pay for a run that starts now, under `held` and the worker's lease.
@@ -166,7 +167,7 @@ end
 -- flight is judged alone.
 local function forgotten(id, held, of_run)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
-  if r[1] == 'succeeded' or r[1] == 'dead' then return false end
+  if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
   if r[2] and tonumber(r[2]) >= held then return false end
   if r[1] and of_run then return true end
   local s = call('HMGET', slot_of(id), 'last', 'fence')
@@ -198,6 +199,7 @@ local function finish(run, outcome, completion, result)
   if outcome == 'dead' then
     ttl = DEAD_TTL
     call('ZADD', P .. ':dead', now, run.id)
+    call('ZREMRANGEBYSCORE', P .. ':dead', '-inf', int(now - DEAD_TTL))
     for _, old in ipairs(call('ZRANGE', P .. ':dead', 0, -DEAD_CAP - 1)) do
       call('ZREM', P .. ':dead', old)
       call('DEL', P .. ':j:' .. old)
@@ -209,4 +211,17 @@ local function finish(run, outcome, completion, result)
   else
     call('DEL', record)
   end
+end
+
+-- Return what a completion says that no worker wrote.
+local function report_on(run, outcome, kind, text)
+  return {v = 1, job_id = run.id, tenant = run.tenant, job = run.job, attempt = run.attempt,
+          worker = run.worker, took_ms = run.at and now - run.at or 0, outcome = outcome,
+          error = {kind = kind, message = text}}
+end
+
+-- End the run as cancelled, where no worker reports that.
+local function cancelled(run)
+  local report = report_on(run, 'cancelled', 'Cancelled', 'cancelled while no handler ran')
+  finish(run, 'cancelled', cmsgpack.pack(report), '')
 end

@@ -1,5 +1,5 @@
--- release: running -> queued, or retrying. A worker that stops gives back what it holds; no attempt
--- is counted. A run whose thread works on until the worker has gone rests so long.
+-- release: running -> queued, or retrying, or cancelled if somebody cancelled it meanwhile.
+-- A worker that stops gives back what it holds; no attempt is counted. A run whose thread works on until the worker has gone rests so long.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -15,7 +15,9 @@ for i = 2, #ARGV, 3 do
     local rest = tonumber(ARGV[i + 2])
     local state = rest > 0 and 'retrying' or 'queued'
     call('HSET', P .. ':j:' .. run.id, 'state', state, 'attempt', run.attempt - 1)
-    if rest > 0 then
+    if run.cancel then
+      cancelled(run)
+    elseif rest > 0 then
       call('ZADD', P .. ':retries', int(now + rest), run.id)
     else
       push(run.id, t, 'LPUSH')

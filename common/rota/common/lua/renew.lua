@@ -6,6 +6,7 @@
 -- ARGV     from 3 on, two values for each run: job_id, fence
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          renewed  the lease ends `lease` ms from now
+--          cancel   renewed, too; somebody wants it to end: cancel the handler
 --          unknown  the store has lost this claim: adopt it
 --          lost     the run was taken back or has ended: stop it and write nothing
 
@@ -20,7 +21,7 @@ for i = 3, #ARGV, 2 do
       charge(tenant(run.tenant), elapsed - run.charged)
       call('HSET', P .. ':j:' .. id, 'charged', elapsed)
     end
-    answer('renewed')
+    answer(run.cancel and 'cancel' or 'renewed')
   else
     answer(forgotten(id, held) and 'unknown' or 'lost')
   end

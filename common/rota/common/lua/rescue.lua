@@ -1,4 +1,4 @@
--- rescue: running -> queued, or dead when the attempts are spent. Takes back the runs of workers
+-- rescue: running -> queued, dead when the attempts are spent, or cancelled. Takes back the runs of workers
 -- that did not renew their leases. The attempt counts: a run that kills its workers comes to an end.
 --
 -- KEYS[1]  the group's root key
@@ -6,7 +6,7 @@
 -- ARGV[2]  the most runs to rescue in one call
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then ms until the
 --          next lease ends, -1 if there is none; then for each rescued run
---          job_id, worker, attempt, state (queued or dead)
+--          job_id, worker, attempt, state (queued, dead or cancelled)
 
 if wait > 0 then
   answer(wait)
@@ -20,18 +20,19 @@ for _, id in ipairs(ids) do
     call('ZREM', P .. ':leases', id)
   else
     local t, state = end_attempt(run), 'queued'
-    local report = {v = 1, job_id = id, tenant = run.tenant, job = run.job, attempt = run.attempt,
-                    worker = run.worker, took_ms = now - run.at, outcome = 'retrying',
-                    error = {kind = 'WorkerLost', message = 'the lease ended without a renewal'}}
-    if run.attempt < run.attempts then
+    local report = report_on(run, 'retrying', 'WorkerLost', 'the lease ended without a renewal')
+    -- Under a fence of our own: the silent worker's completion is not the one that was accepted.
+    fence = fence + 1
+    run.fence = int(fence)
+    if run.cancel then
+      state = 'cancelled'
+      cancelled(run)
+    elseif run.attempt < run.attempts then
       call('HSET', P .. ':j:' .. id, 'state', 'queued')
       push(id, t, 'LPUSH')
       publish(cmsgpack.pack(report))
     else
       state, report.outcome = 'dead', 'dead'
-      -- Under a fence of our own: the silent worker's completion is not the one that was accepted.
-      fence = fence + 1
-      run.fence = int(fence)
       finish(run, 'dead', cmsgpack.pack(report), '')
     end
     for _, value in ipairs({id, run.worker, run.attempt, state}) do rescued[#rescued + 1] = value end

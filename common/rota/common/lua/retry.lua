@@ -1,4 +1,5 @@
--- retry: running -> retrying. The attempt failed; the run rests and keeps its job's slot.
+-- retry: running -> retrying, or cancelled if somebody cancelled it meanwhile. The attempt failed;
+-- the run rests and keeps its job's slot.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -13,9 +14,13 @@ for i = 2, #ARGV, 4 do
   local word = 'retrying'
   if run then
     end_attempt(run)
-    call('HSET', record, 'state', 'retrying', 'rested', held)
-    call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
-    publish(ARGV[i + 3])
+    if run.cancel then
+      cancelled(run)
+    else
+      call('HSET', record, 'state', 'retrying', 'rested', held)
+      call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
+      publish(ARGV[i + 3])
+    end
   elseif call('HGET', record, 'rested') ~= held then
     word = 'stale'  -- else the reply to the first sending was lost
   end

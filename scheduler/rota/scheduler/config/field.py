@@ -21,7 +21,7 @@ MIN_PERIOD_MS: Final = 100  # of `every` and `after`
 MAX_ARGS_BYTES: Final = 60 * 1024  # of a job's args as a message carries them, in msgpack
 MAX_ARGS_DEPTH: Final = 32  # mappings and lists within each other, args itself included
 _LONGEST_DURATION = 64  # characters
-_LATER = ("queue_one", "queue_all", "cancel", "allow")  # kinds of overlap to come
+_LATER = ("queue_one", "queue_all", "allow")  # kinds of overlap to come
 _SEARCHED = 500  # names among which the closest is sought
 _CACHED = 4096  # different texts that are remembered per check
 
@@ -94,13 +94,17 @@ def zone(text: str) -> str:
     return text
 
 
-def overlap(text: str) -> Literal["skip"]:
-    """Return what to do when runs would overlap: in this version always `skip`."""
+def overlap(text: str) -> Literal["skip", "cancel"]:
+    """Return what to do when runs would overlap: skip the new one, or cancel the old one."""
     if text == "skip":
         return "skip"
+    if text == "cancel":
+        return "cancel"
     if text in _LATER:
-        raise FieldError(f"this version does not have overlap `{text}` yet", "write `skip`")
-    raise FieldError(f"unknown overlap {quoted(text)}", "write `skip`")
+        raise FieldError(
+            f"this version does not have overlap `{text}` yet", "write `skip` or `cancel`"
+        )
+    raise FieldError(f"unknown overlap {quoted(text)}", "write `skip` or `cancel`")
 
 
 def attempts(value: Any) -> int:

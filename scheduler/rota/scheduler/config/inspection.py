@@ -22,10 +22,11 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "every": (field.period, "a duration such as 15m"),
     "after": (field.period, "a duration such as 15m"),
     "timeout": (field.length, "a duration such as 15m"),
+    "kill_after": (field.length, "a duration such as 10s"),
     "backoff": (field.length, "a duration such as 10s"),
     "max_backoff": (field.length, "a duration such as 10m"),
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
-    "overlap": (field.overlap, "`skip`"),
+    "overlap": (field.overlap, "`skip` or `cancel`"),
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "attempts": field.attempts,

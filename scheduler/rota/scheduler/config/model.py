@@ -54,6 +54,15 @@ Timeout = Annotated[
         examples=["30s", "2h"],
     ),
 ]
+KillAfter = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="How long an attempt may clean up when it is told to end; then a child "
+        "process is killed.",
+        examples=["10s"],
+    ),
+]
 Rest = Annotated[str, Meta(pattern=duration.PATTERN, examples=["10s", "10m"])]
 Timezone = Annotated[
     str,
@@ -66,7 +75,7 @@ Overlap = Annotated[
     str,
     Meta(
         description="What happens when a job is due while its last run is not over.",
-        extra_json_schema={"enum": ["skip"]},
+        extra_json_schema={"enum": ["skip", "cancel"]},
     ),
 ]
 Args = Annotated[
@@ -106,6 +115,7 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     args: Args | UnsetType = UNSET
     timezone: Timezone | UnsetType = UNSET
     timeout: Timeout | UnsetType = UNSET
+    kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
 
@@ -115,6 +125,7 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
 
     timezone: Timezone | UnsetType = UNSET
     timeout: Timeout | UnsetType = UNSET
+    kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
 
@@ -157,6 +168,7 @@ class FileSpec(_Spec, frozen=True, kw_only=True):
 BUILT_IN: Final = DefaultsSpec(
     timezone="UTC",
     timeout="15m",
+    kill_after="10s",
     overlap="skip",
     retry=RetrySpec(attempts=3, backoff="10s", max_backoff="10m"),
 )

@@ -157,6 +157,7 @@ def _job(spec: JobSpec, ground: Ground, *, tenant: str, group: str, name: str, z
         ),
         args=args,
         timeout_ms=field.length(first(spec.timeout, base.timeout)),
+        kill_after_ms=field.length(first(spec.kill_after, base.kill_after)),
         retry=retry(spec.retry, base.retry),
         overlap=field.overlap(first(spec.overlap, base.overlap)),
     )

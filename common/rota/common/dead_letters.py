@@ -1,0 +1,67 @@
+"""The dead letters: runs whose attempts are spent, kept with their payload for a week."""
+
+from typing import Any
+
+import msgspec
+
+from rota.common import keys, message
+from rota.common.link import Link
+from rota.common.message import Completion, Failure
+
+_CHUNK = 500  # records in one round trip
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter, without its payload."""
+
+    job_id: str
+    group: str
+    tenant: str
+    job: str  # the job's name within the tenant
+    died_ms: int  # by the store's clock
+    attempts: int  # how many were made
+    error: Failure  # why the last one failed
+
+
+class DeadLetters:
+    """Reads the dead letters of a store."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def of(self, group: str) -> list[DeadLetter]:
+        """Return the dead letters of `group`, the latest first."""
+        pairs = await self._link.command("ZREVRANGE", keys.dead(group), 0, -1, "WITHSCORES")
+        died = [(i.decode(), int(float(at))) for i, at in zip(pairs[::2], pairs[1::2], strict=True)]
+        found: list[DeadLetter] = []
+        for start in range(0, len(died), _CHUNK):
+            chunk = died[start : start + _CHUNK]
+            rows = await self._link.pipeline(
+                [("HMGET", keys.run(group, i), "state", "completion") for i, _ in chunk]
+            )
+            for (job_id, died_ms), (state, completion) in zip(chunk, rows, strict=True):
+                if state == b"dead":
+                    told = message.decode_completion(completion)
+                    found.append(_letter(group, job_id, died_ms, told))
+        return found
+
+    async def request(self, letter: DeadLetter) -> dict[str, Any]:
+        """Return what its worker was asked to do, as plain data; empty if the payload is lost."""
+        body = await self._link.command("HGET", keys.run(letter.group, letter.job_id), "body")
+        if not body:
+            return {}
+        request = message.decode_request(body)
+        data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(request, args=b""))
+        return data | {"args": msgspec.msgpack.decode(request.args)}
+
+
+def _letter(group: str, job_id: str, died_ms: int, told: Completion) -> DeadLetter:
+    return DeadLetter(
+        job_id=job_id,
+        group=group,
+        tenant=told.tenant,
+        job=told.job,
+        died_ms=died_ms,
+        attempts=told.attempt,
+        error=told.error or Failure(kind=""),
+    )

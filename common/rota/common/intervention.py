@@ -1,0 +1,54 @@
+"""What people, and schedulers for them, do to single runs: cancel, replay, purge."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rota.common import keys
+from rota.common.link import LONGEST_BLOCK, Call
+from rota.common.state import Operation
+from rota.common.store import Store
+
+GATED = "gated"  # the word for a group whose gate is open: nothing was done
+
+
+class Intervention:
+    """The transitions that somebody asks for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def cancel(self, runs: Sequence[tuple[str, str]]) -> list[str]:
+        """Cancel runs, given as group and job_id; return `gated`, or a word of `cancel.lua`."""
+        return [words[0] for words in await self._ask(Operation.CANCEL, runs, refused=True)]
+
+    async def replay(self, group: str, job_id: str) -> tuple[str, str]:
+        """Try a dead letter again; return `gated`, or the word of `replay.lua`, and a job_id."""
+        ((word, *other),) = await self._ask(Operation.REPLAY, [(group, job_id)], refused=True)
+        return word, other[0] if other else job_id
+
+    async def purge(self, group: str, job_id: str) -> bool:
+        """Delete a dead letter for good; tell whether it was one."""
+        return await self._ask(Operation.PURGE, [(group, job_id)]) == [["purged"]]
+
+    async def listen(self, group: str, worker: str) -> tuple[str, int] | None:
+        """Block until `worker` is to cancel a run, at most 2 s; return its job_id and fence."""
+        control = keys.control(group, worker)
+        reply = await self._store.link.block("BLPOP", control, LONGEST_BLOCK)
+        if not reply:
+            return None
+        fence, _, job_id = reply[1].decode().partition(" ")
+        return job_id, int(fence)
+
+    async def _ask(
+        self, operation: Operation, runs: Sequence[tuple[str, str]], *, refused: bool = False
+    ) -> list[list[str]]:
+        """Return each script's words; `refused` tells that it does nothing while a gate is open."""
+        epochs = self._store.epochs
+        calls = [Call(operation, keys.root(g), (epochs.known(g), run)) for g, run in runs]
+        replies: list[Any] = await self._store.link.batch(calls)
+        words: list[list[str]] = []
+        for (group, _), (epoch, wait_ms, *values) in zip(runs, replies, strict=True):
+            epochs.note(group, epoch, wait_ms)
+            gated = refused and wait_ms
+            words.append([GATED] if gated else [value.decode() for value in values])
+        return words
