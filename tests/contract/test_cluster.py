@@ -107,7 +107,7 @@ async def test_work_while_a_slot_moves(cluster: Cluster) -> None:
     group = group_on(2)
     source, target = await sides(cluster, group)
     wanted = [builders.occurrence(f"tenant{n % 7}", f"job{n}") for n in range(300)]
-    async with opened(cluster.url) as store:
+    async with opened(cluster.url, gate_ms=200) as store:
         await builders.register(store, groups=(group,))
         work = asyncio.gather(_produce(store, group, wanted), _consume(store, group, 300))
         for there, here in ((target, source), (source, target)):
@@ -127,7 +127,12 @@ async def test_work_while_a_slot_moves(cluster: Cluster) -> None:
 
 async def _produce(store: Store, group: str, runs: list[Occurrence]) -> int:
     """Enqueue runs one by one; return how often that was refused."""
-    return sum([await _persist(partial(builders.enqueue, store, n, group=group)) for n in runs])
+
+    async def send(run: Occurrence) -> None:
+        if ("gated", "") in await builders.enqueue(store, run, group=group):
+            raise StoreUnavailable("the slot has come to another server, whose gate is open")
+
+    return sum([await _persist(partial(send, run)) for run in runs])
 
 
 async def _consume(store: Store, group: str, count: int) -> int:

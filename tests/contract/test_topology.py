@@ -49,7 +49,7 @@ async def test_life_of_a_run(address: str) -> None:
         _, again = await store.exchange(WORKER, [], [], dict.fromkeys(GROUPS, 2))
 
     assert {group: [("queued", gold.job_id)] for group in GROUPS} == answers
-    assert ([], 1) == (lost, len(claims["zinc"].runs))
+    assert (([], []), 1) == (lost, len(claims["zinc"].runs))
     assert "retrying" == words[iron.job_id]  # all three have the same job_id; iron is told last
     assert [[], [], [zinc.job_id]] == [[run.job_id for run in runs] for runs in swept]
     assert {"gold": [], "iron": [2], "zinc": [2]} == {

@@ -18,6 +18,7 @@ from typing import Any
 
 from rota.common.errors import StoreError
 from rota.common.link import Link
+from rota.common.scripts import GATE_MS
 from rota.common.store import Store
 from tests.chaos.server import Server, ask
 from tests.support import probe
@@ -201,9 +202,9 @@ class Sentinels(Topology):
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Store]:
+async def opened(url: str, gate_ms: int = GATE_MS) -> AsyncIterator[Store]:
     """Connect to a store."""
-    store = Store(Link(url))
+    store = Store(Link(url, gate_ms=gate_ms))
     try:
         yield store
     finally:

@@ -74,6 +74,7 @@ class EmbeddedStore:
             "save": "",
             "appendonly": "no",
             "maxmemory-policy": "noeviction",
+            "dbfilename": f"rota-{self.port}.none",  # neither written nor, by chance, found
             "dir": os.environ.get("TMPDIR", "/tmp"),  # noqa: S108 - nothing is written there
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
