@@ -15,6 +15,7 @@ class HeldRun:
     started_at: float  # monotonic seconds of the claim
     charged_ms: float  # what its group was charged for it
     lost: bool = False  # the lease ended: nothing may be written for it any more
+    given_back: bool = False  # the worker stops: the lease is kept, and nothing is written
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
 
