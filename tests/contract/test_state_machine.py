@@ -23,6 +23,7 @@ class Move(NamedTuple):
     worker: str = WORKER  # who claims
     attempts: int = 3
     outcome: str = "succeeded"
+    rest_ms: int = 0  # that a run which is given back rests
 
 
 MOVES = [
@@ -41,6 +42,7 @@ MOVES = [
     Move(State.RUNNING, Operation.COMPLETE, State.DEAD, outcome="dead"),
     Move(State.RUNNING, Operation.RETRY, State.RETRYING),
     Move(State.RUNNING, Operation.RELEASE, State.QUEUED),
+    Move(State.RUNNING, Operation.RELEASE, State.RETRYING, rest_ms=1_000),
     Move(State.RUNNING, Operation.RESCUE, State.QUEUED),
     Move(State.RUNNING, Operation.RESCUE, State.DEAD, attempts=1),
     Move(State.RETRYING, Operation.PROMOTE, State.QUEUED),
@@ -54,7 +56,7 @@ def arguments(operation: Operation, seeded: Seeded, move: Move | None = None) ->
     worker, outcome = (move.worker, move.outcome) if move else (WORKER, "succeeded")
     body = builders.completion(run, outcome)
     table: dict[Operation, Sequence[Any]] = {
-        Operation.ENQUEUE: seeded.occurrence,
+        Operation.ENQUEUE: (0, *seeded.occurrence),
         Operation.CLAIM: (worker, 1, LEASE_MS, 1),
         Operation.RENEW: (LEASE_MS, run.job_id, run.fence),
         # Of a claim that came after all that the store knows of.
@@ -64,7 +66,7 @@ def arguments(operation: Operation, seeded: Seeded, move: Move | None = None) ->
         ),
         Operation.COMPLETE: (run.job_id, run.fence, run.due_ms, outcome, body, b""),
         Operation.RETRY: (run.job_id, run.fence, 10_000, body),
-        Operation.RELEASE: (run.job_id, run.fence),
+        Operation.RELEASE: (run.job_id, run.fence, move.rest_ms if move else 0),
         Operation.PROMOTE: (100,),
         Operation.RESCUE: (100,),
     }

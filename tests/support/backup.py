@@ -1,4 +1,4 @@
-"""A copy of a whole store, to put it back to: what a store looks like that has lost its last writes."""
+"""A copy of a whole store, to put back: so looks a store that has lost its last writes."""
 
 from rota.common.link import Link
 
