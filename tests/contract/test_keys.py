@@ -66,6 +66,9 @@ async def test_types(store: Store) -> None:
     await Catalog(store.link).publish(GROUP, [job])
     for state in reversed(State):  # the queued run last: whoever claims would take it
         await builders.seed(store, state, job=state.value)
+    await store.lead(GROUP, "s1", HOUR_MS, wanted=True)
+    # As one that serves a handler is woken when another one sets its run aside.
+    await store.link.command("RPUSH", keys.wake_worker(GROUP, builders.WORKER), "1")
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     parameters = {
         "group": GROUP,
@@ -110,7 +113,8 @@ async def test_held_run_leaves_nothing_behind(store: Store) -> None:
     await builders.complete(store, run)
     for worker in (builders.WORKER, "other"):
         await Catalog(store.link).unregister(builders.worker_info(worker))
-        await store.link.command("DEL", keys.wake(GROUP), keys.claim(GROUP, worker))
+        tokens = keys.wake(GROUP), keys.wake_worker(GROUP, worker)
+        await store.link.command("DEL", *tokens, keys.claim(GROUP, worker))
 
     assert seeded.occurrence.job_id == run.job_id
     assert KEPT == set(await builders.snapshot(store))

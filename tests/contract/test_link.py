@@ -35,7 +35,7 @@ async def test_partly_forgotten_scripts(store: Store) -> None:
     replies = await store.link.batch(
         [
             Call(Operation.PROMOTE, root, (0, 1)),
-            Call(Operation.ENQUEUE, root, (0, *later)),
+            Call(Operation.ENQUEUE, root, (0, 0, *later)),
             Call(Operation.RESCUE, root, (0, 1)),
         ]
     )
@@ -47,7 +47,7 @@ async def test_partly_forgotten_scripts(store: Store) -> None:
 async def test_script_that_fails(store: Store) -> None:
     """A refused script is an error of the store, named as such, and not an outage."""
     with pytest.raises(StoreError, match="refused") as caught:
-        await store.link.batch([Call(Operation.ENQUEUE, keys.root(GROUP), (0, "only", "two"))])
+        await store.link.batch([Call(Operation.ENQUEUE, keys.root(GROUP), (0, 0, "only", "two"))])
 
     assert not isinstance(caught.value, StoreUnavailable)
 

@@ -21,6 +21,7 @@ class Move(NamedTuple):
     attempts: int = 3
     outcome: str = "succeeded"
     cancelled: bool = False  # whether somebody has cancelled the run before
+    rest_ms: int = 0  # that a run which is given back rests
 
 
 MOVES = [
@@ -39,6 +40,7 @@ MOVES = [
     Move(State.RUNNING, Operation.COMPLETE, State.DEAD, outcome="dead"),
     Move(State.RUNNING, Operation.RETRY, State.RETRYING),
     Move(State.RUNNING, Operation.RELEASE, State.QUEUED),
+    Move(State.RUNNING, Operation.RELEASE, State.RETRYING, rest_ms=1_000),
     Move(State.RUNNING, Operation.RESCUE, State.QUEUED),
     Move(State.RUNNING, Operation.RESCUE, State.DEAD, attempts=1),
     Move(State.RETRYING, Operation.PROMOTE, State.QUEUED),
@@ -95,7 +97,7 @@ async def test_lawful_move(store: Store, move: Move) -> None:
         )
     if move.operation in (Operation.PROMOTE, Operation.RESCUE):
         await builders.shift(store, HOUR_MS)
-    args = calls.arguments(move.operation, seeded, move.worker, move.outcome)
+    args = calls.arguments(move.operation, seeded, move.worker, move.outcome, move.rest_ms)
     await calls.call(store, move.operation, args)
 
     assert move.after == await builders.state_of(store, seeded.occurrence.job_id)

@@ -20,13 +20,17 @@ class Reply(NamedTuple):
 
 
 def arguments(
-    operation: Operation, seeded: Seeded, worker: str = WORKER, outcome: str = "succeeded"
+    operation: Operation,
+    seeded: Seeded,
+    worker: str = WORKER,
+    outcome: str = "succeeded",
+    rest_ms: int = 0,
 ) -> Sequence[Any]:
     """Return what `operation` is called with, behind the epoch, to act on the run."""
     run = seeded.run
     body = builders.completion(run, outcome)
     table: dict[Operation, Sequence[Any]] = {
-        Operation.ENQUEUE: seeded.occurrence,
+        Operation.ENQUEUE: (0, *seeded.occurrence),
         Operation.CLAIM: (worker, 1, LEASE_MS, 1),
         Operation.RENEW: (LEASE_MS, run.job_id, run.fence),
         # Of a claim that came after all that the store knows of.
@@ -36,7 +40,7 @@ def arguments(
         ),
         Operation.COMPLETE: (run.job_id, run.fence, run.due_ms, outcome, body, b""),
         Operation.RETRY: (run.job_id, run.fence, 10_000, body),
-        Operation.RELEASE: (run.job_id, run.fence),
+        Operation.RELEASE: (run.job_id, run.fence, rest_ms),
         Operation.PROMOTE: (100,),
         Operation.RESCUE: (100,),
         Operation.CANCEL: (run.job_id,),

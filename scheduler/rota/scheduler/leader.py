@@ -105,7 +105,7 @@ class Leader(Loop):
                 await self._lose("the store can't be reached")
             raise
         except TimeoutError:
-            await self._lose("the store does not answer")
+            await self._lose("the store can't be reached")
             raise StoreUnavailable("no answer in time to go on leading") from None
         finally:
             self._balance.asked.discard(self._group)

@@ -172,7 +172,7 @@ class WorkerDaemon:
         rest = self._held.snapshot()
         tasks = [held.task for held in rest if held.task]
         for held in rest:
-            held.lost = True  # whatever it returns from now on is not written
+            held.given_back = True  # whatever it returns from now on is not written
         for task in tasks:
             task.cancel()
         if tasks:

@@ -17,6 +17,7 @@ class HeldRun:
     lost: bool = False  # the lease ended: nothing may be written for it any more
     cancelled: bool = False  # somebody wants it to end
     kill_after: float = 10.0  # seconds that it may take to end when it is told to
+    given_back: bool = False  # the worker stops: the lease is kept, and nothing is written
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
 

@@ -80,7 +80,7 @@ class Runner:
             # Lost its lease, or the worker stops and gives it back: either way nothing is written.
             self.counts["cancelled"] += 1
         finally:
-            report(held, None if held.lost else outcome)
+            report(held, None if held.lost or held.given_back else outcome)
 
     async def _attempt(self, held: HeldRun) -> Ended | Resting:
         run = held.run

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
--- ARGV     from 2 on, three values for each run: job_id, fence, rest (ms), 0 for none
+-- ARGV     from 2 on, three values for each run: job_id, fence, rest (ms; 0 for none)
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          released  it is first in its tenant's queue, or will be queued when it has rested
 --          stale     the run is no longer held under this fence; nothing was written
@@ -12,9 +12,9 @@ for i = 2, #ARGV, 3 do
   local run = held_by(ARGV[i], ARGV[i + 1])
   if run then
     local t = end_attempt(run)
-    local rest = tonumber(ARGV[i + 2])
+    local rest, record = tonumber(ARGV[i + 2]), P .. ':j:' .. run.id
     local state = rest > 0 and 'retrying' or 'queued'
-    call('HSET', P .. ':j:' .. run.id, 'state', state, 'attempt', run.attempt - 1)
+    call('HSET', record, 'state', state, 'attempt', run.attempt - 1)
     if run.cancel then
       cancelled(run)
     elseif rest > 0 then
