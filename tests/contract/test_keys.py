@@ -69,6 +69,7 @@ async def test_types(store: Store) -> None:
     await store.lead(GROUP, "s1", HOUR_MS, wanted=True)
     # As one that serves a handler is woken when another one sets its run aside.
     await store.link.command("RPUSH", keys.wake_worker(GROUP, builders.WORKER), "1")
+    await store.link.command("RPUSH", keys.control(GROUP, builders.WORKER), "1")
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     parameters = {
         "group": GROUP,

@@ -13,13 +13,13 @@ for i = 2, #ARGV, 3 do
   if run then
     local t = end_attempt(run)
     local rest, record = tonumber(ARGV[i + 2]), P .. ':j:' .. run.id
-    local state = rest > 0 and 'retrying' or 'queued'
-    call('HSET', record, 'state', state, 'attempt', run.attempt - 1)
     if run.cancel then
       cancelled(run)
     elseif rest > 0 then
+      call('HSET', record, 'state', 'retrying', 'attempt', run.attempt - 1)
       call('ZADD', P .. ':retries', int(now + rest), run.id)
     else
+      call('HSET', record, 'state', 'queued', 'attempt', run.attempt - 1)
       push(run.id, t, 'LPUSH')
     end
   end
