@@ -4,9 +4,10 @@ from typing import Any
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.link import Link
 from rota.common.state import State
-from rota.common.store import Occurrence, Store
-from tests.support import builders
+from rota.common.store import LEASE_MS, Occurrence, Store
+from tests.support import builders, recount
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS, WORKER
 
 
@@ -237,3 +238,117 @@ async def test_several_groups_in_one_round_trip(store: Store) -> None:
 
     assert [("gold", 1), ("iron", 2)] == [(g, len(claim.runs)) for g, claim in claims.items()]
     assert {"gold", "iron"} == {run.group for claim in claims.values() for run in claim.runs}
+
+
+async def test_same_request(store: Store) -> None:
+    """A claim that is sent again gives the same runs and fences; nothing counts twice."""
+    await builders.register(store)
+    await builders.enqueue(store, *many(5))
+    first = await builders.claim(store, n=3, request=7)
+    before = await builders.snapshot(store, virtual=False)
+    await builders.shift(store, LEASE_MS - 1_000)
+    again = await builders.claim(store, n=3, request=7)
+    await builders.shift(store, LEASE_MS - 1_000)
+    taken, _ = await store.sweep(GROUP)
+    after = await builders.snapshot(store, virtual=False)
+    for space in (before, after):
+        del space[keys.leases(GROUP)], space[keys.root(GROUP)]
+
+    assert first == again
+    assert [] == taken  # the lease counts from the second sending, as its worker takes it
+    assert before == after
+    assert {} == await recount.differences(store)
+
+
+async def test_same_request_later(store: Store) -> None:
+    """Of a claim that is sent again only what its worker still holds is given."""
+    await builders.register(store)
+    await builders.enqueue(store, *many(5))
+    first = (await builders.claim(store, n=5, request=7)).runs
+    await builders.complete(store, first[0])
+    await builders.retry(store, first[1])
+    await store.release([first[2]])
+    again = await builders.claim(store, n=5, request=7)
+
+    assert first[3:] == again.runs
+    assert State.QUEUED == await builders.state_of(store, first[2].job_id)
+    assert {} == await recount.differences(store)
+
+
+async def test_same_request_after_the_lease(store: Store) -> None:
+    """A run that was taken back is not given again by the request that it was claimed with."""
+    await builders.register(store)
+    await builders.enqueue(store, builders.occurrence())
+    await builders.claim(store, request=7)
+    await builders.shift(store, LEASE_MS)
+    await store.sweep(GROUP)
+
+    assert [] == (await builders.claim(store, request=7)).runs
+    assert State.QUEUED == await builders.state_of(store, builders.occurrence().job_id)
+
+
+async def test_same_request_after_another_claim(store: Store) -> None:
+    """A run that another worker holds by now is not given again."""
+    await builders.register(store)
+    await builders.register(store, "w2")
+    await builders.enqueue(store, builders.occurrence())
+    await builders.claim(store, request=7)
+    await builders.shift(store, LEASE_MS)
+    await store.sweep(GROUP)
+    (run,) = (await builders.claim(store, worker="w2")).runs
+
+    assert [] == (await builders.claim(store, request=7)).runs
+    assert "renewed" == await builders.renew(store, run)
+
+
+async def test_same_request_of_another_worker(store: Store) -> None:
+    """Each worker counts its own requests."""
+    await builders.register(store)
+    await builders.register(store, "w2")
+    await builders.enqueue(store, *many(2))
+    claims = [await builders.claim(store, worker=worker, request=7) for worker in (WORKER, "w2")]
+
+    assert 2 == len({run.job_id for claim in claims for run in claim.runs})
+
+
+async def test_other_request(store: Store) -> None:
+    """Another request gives other runs, and what was claimed before stays claimed."""
+    await builders.register(store)
+    await builders.enqueue(store, *many(4))
+    first = (await builders.claim(store, n=2, request=7)).runs
+    second = (await builders.claim(store, n=2, request=70)).runs
+
+    assert 4 == len({run.job_id for run in first + second})
+    assert ([], []) == await store.renew(first + second)
+
+
+async def test_requests_of_a_process(store: Store, url: str) -> None:
+    """Claims of two processes with one worker id are two requests, by default."""
+    other = Store(Link(url))
+    await builders.register(store)
+    await builders.enqueue(store, *many(2))
+    runs = (await builders.claim(store)).runs + (await builders.claim(other)).runs
+    await other.link.close()
+
+    assert 2 == len({run.job_id for run in runs})
+
+
+async def test_memory_of_a_claim(store: Store) -> None:
+    """What a worker was given last is remembered for a lease, and no longer."""
+    await builders.seed(store, State.RUNNING)
+    key = keys.claim(GROUP, WORKER)
+
+    assert LEASE_MS - 2_000 < await store.link.command("PTTL", key) <= LEASE_MS
+
+
+async def test_asking_for_nothing(store: Store) -> None:
+    """A claim of no runs tells the epoch and changes no key; a worker may be unknown for it."""
+    await builders.enqueue(store, builders.occurrence())
+    epoch = store.epochs.known(GROUP)
+    other = Store(store.link)
+    before = await builders.snapshot(store)
+    claim = await builders.claim(other, n=0)
+
+    assert (True, False, [], 0.0) == claim
+    assert epoch == other.epochs.known(GROUP)
+    assert before == await builders.snapshot(store)

@@ -1,195 +1,49 @@
 """Random sequences of operations keep the store equal to a model and to a recount of itself."""
 
-from collections import Counter
-from random import Random
-
 import pytest
 
 from rota.common import keys
-from rota.common.state import State
-from rota.common.store import LEASE_MS, Claimed, Occurrence, Store
+from rota.common.store import Store
 from tests.support import builders, recount
-from tests.support.builders import DUE_MS, GROUP, HANDLER
+from tests.support.builders import GROUP
+from tests.support.lossy_walk import LossyWalk
+from tests.support.walk import Walk
 
 STEPS = 300
-TENANTS = ("acme", "beta", "ceta")
-JOBS = ("import", "export", "strange")  # `strange` is served by worker `w2` alone
-HANDLERS = {"import": HANDLER, "export": HANDLER, "strange": "mail.send"}
-WORKERS = ("w1", "w2")
-IN_FLIGHT = {State.QUEUED, State.HELD, State.RUNNING, State.RETRYING}
 
 
-class Walk:
-    """A random walk: does to the store what it does to its model, and compares the two."""
+async def assert_equal(walk: Walk) -> None:
+    """Assert that the store is what the model says, and its counters what a recount gives."""
+    space = await builders.snapshot(walk.store)
 
-    def __init__(self, store: Store, seed: int) -> None:
-        self.store = store
-        self.random = Random(seed)
-        self.states: dict[str, State] = {}  # job_id -> state, of the runs in flight
-        self.attempts: dict[str, int] = {}  # job_id -> attempts counted
-        self.slots: dict[str, str] = {}  # TENANT/JOB -> job_id in flight
-        self.held: list[Claimed] = []  # what workers hold, lost or not
-        self.due = DUE_MS
-        self.taken = Counter[str]()
-        self.steps = [
-            *[self.enqueue] * 4, *[self.claim] * 4, *[self.complete] * 3,
-            self.retry, self.release, self.renew, self.sweep, self.let_time_pass,
-        ]  # fmt: skip
-
-    async def step(self) -> None:
-        """Do one thing at random."""
-        step = self.random.choice(self.steps)
-        self.taken[step.__name__] += 1
-        await step()
-
-    async def enqueue(self) -> None:
-        """Enqueue an occurrence that may be new or old, of a job that may be free or busy."""
-        tenant, job = self.random.choice(TENANTS), self.random.choice(JOBS)
-        self.due += 1
-        due = self.due if self.random.random() < 0.8 else self.random.randint(DUE_MS, self.due)
-        run = builders.occurrence(tenant, job, due, handler=HANDLERS[job], attempts=3)
-        ((word, job_id),) = await builders.enqueue(self.store, run)
-        self._enqueued(run, word, job_id)
-
-    def _enqueued(self, run: Occurrence, word: str, job_id: str) -> None:
-        ref = f"{run.tenant}/{run.job}"
-        occupant = self.slots.get(ref)
-        if occupant is None:
-            assert word in {"queued", "past"}
-        else:
-            assert ("duplicate" if occupant == run.job_id else "busy", occupant) == (word, job_id)
-        if word == "queued":
-            self.slots[ref] = job_id
-            self.states[job_id], self.attempts[job_id] = State.QUEUED, 0
-
-    async def claim(self) -> None:
-        """Claim a few runs; what the worker does not serve may have been set aside."""
-        worker, n = self.random.choice(WORKERS), self.random.randint(1, 4)
-        claim = await builders.claim(self.store, n, worker)
-        assert len(claim.runs) <= n
-        for run in claim.runs:
-            assert self.states[run.job_id] in {State.QUEUED, State.HELD}
-            assert worker == "w2" or "/strange:" not in run.job_id
-            self.states[run.job_id] = State.RUNNING
-            self.attempts[run.job_id] += 1
-            assert self.attempts[run.job_id] == run.attempt
-            self.held.append(run)
-        await self._see_what_was_set_aside()
-
-    async def _see_what_was_set_aside(self) -> None:
-        for job_id, state in self.states.items():
-            if state is State.QUEUED and "/strange:" in job_id:
-                actual = await builders.state_of(self.store, job_id)
-                assert actual in {State.QUEUED, State.HELD}
-                self.states[job_id] = actual
-
-    def _pick(self) -> tuple[Claimed, bool] | None:
-        """Return something that a worker thinks it holds, and whether it does."""
-        if not self.held:
-            return None
-        run = self.held.pop(self.random.randrange(len(self.held)))
-        if self.random.random() < 0.1:
-            self.held.append(run)  # it will be reported again
-        valid = self.states.get(run.job_id) is State.RUNNING
-        return run, valid and run.attempt == self.attempts[run.job_id]
-
-    def _end(self, job_id: str) -> None:
-        del self.states[job_id], self.attempts[job_id]
-        self.slots = {ref: run for ref, run in self.slots.items() if run != job_id}
-
-    async def complete(self) -> None:
-        """Report that a run is over."""
-        if picked := self._pick():
-            run, valid = picked
-            outcome = self.random.choice(["succeeded", "dead"])
-            word = await builders.complete(self.store, run, outcome)
-            if valid:
-                assert "completed" == word
-                self._end(run.job_id)
-
-    async def retry(self) -> None:
-        """Report that a run failed."""
-        if picked := self._pick():
-            run, valid = picked
-            word = await builders.retry(self.store, run, rest_ms=self.random.randint(0, 20_000))
-            if valid:
-                assert "retrying" == word
-                self.states[run.job_id] = State.RETRYING
-
-    async def release(self) -> None:
-        """Give a run back."""
-        if picked := self._pick():
-            run, valid = picked
-            await self.store.release([run])
-            if valid:
-                self.states[run.job_id] = State.QUEUED
-                self.attempts[run.job_id] -= 1
-                # The next attempt has the same number; only its fence tells the two apart.
-                self.held = [other for other in self.held if other.job_id != run.job_id]
-
-    async def renew(self) -> None:
-        """Renew whatever a worker thinks it holds."""
-        lost = {(run.job_id, run.fence) for run in (await self.store.renew(self.held))[0]}
-        for run in self.held:
-            valid = self.states.get(run.job_id) is State.RUNNING
-            valid = valid and run.attempt == self.attempts[run.job_id]
-            assert valid == ((run.job_id, run.fence) not in lost)
-
-    async def sweep(self) -> None:
-        """Take back what silent workers held, and queue what has rested."""
-        taken, _ = await self.store.sweep(GROUP)
-        for run in taken:
-            assert State.RUNNING is self.states[run.job_id]
-            assert ("dead" if run.attempt >= 3 else "queued") == run.state
-            if run.state == "dead":
-                self._end(run.job_id)
-            else:
-                self.states[run.job_id] = State.QUEUED
-        for job_id in [j for j, state in self.states.items() if state is State.RETRYING]:
-            self.states[job_id] = await builders.state_of(self.store, job_id) or State.DEAD
-            assert self.states[job_id] in {State.RETRYING, State.QUEUED}
-
-    async def let_time_pass(self) -> None:
-        """Let up to half a lease pass."""
-        await builders.shift(self.store, self.random.randint(0, LEASE_MS // 2))
-
-    async def drain(self) -> None:
-        """Do only what brings runs to their end, until there are none."""
-        while self.states:
-            for worker in WORKERS:
-                while runs := (await builders.claim(self.store, 10, worker)).runs:
-                    self.held += runs
-                    for run in runs:
-                        self.states[run.job_id] = State.RUNNING
-                        self.attempts[run.job_id] = run.attempt
-            await builders.shift(self.store, LEASE_MS * 2)
-            await self.store.renew(self.held)
-            for run in self.held:
-                if await builders.complete(self.store, run) == "completed":
-                    self.states.pop(run.job_id, None)
-            self.held = []
-            await self.store.sweep(GROUP)
+    assert walk.states == recount.states(space)
+    assert walk.slots == recount.slots(space)
+    assert recount.recount(space) == recount.counted(space)
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_random_walk(store: Store, seed: int) -> None:
-    """Whatever happens in whatever order: model, counters and recount agree, and end at zero."""
-    await builders.register(store, "w1", HANDLER)
-    await builders.register(store, "w2", HANDLER, "mail.send")
-    walk = Walk(store, seed)
-    for number in range(STEPS):
-        await walk.step()
-        if number % 5 == 0:
-            space = await builders.snapshot(store)
-
-            assert walk.states == recount.states(space), (seed, number)
-            assert walk.slots == recount.slots(space), (seed, number)
-            assert recount.recount(space) == recount.counted(space), (seed, number)
-    assert len(walk.taken) == len(set(walk.steps))
-    await walk.drain()
+async def assert_drained(store: Store) -> None:
+    """Assert that nothing is left in flight, and that nothing counts as if there were."""
     space = await builders.snapshot(store)
 
     assert ({}, {}) == (recount.states(space), recount.slots(space))
     assert recount.recount(space) == recount.counted(space)
     assert 0 == recount.counted(space)["running"] == recount.counted(space)["weight"]
     assert keys.held(GROUP) not in space
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", [Walk, LossyWalk])
+async def test_random_walk(store: Store, kind: type[Walk], seed: int) -> None:
+    """Whatever happens in whatever order: model, counters and recount agree, and end at zero.
+
+    A lossy walk also changes servers, loses writes, adopts and sends completions again.
+    """
+    walk = kind(store, seed)
+    await walk.register()
+    for number in range(STEPS):
+        await walk.step()
+        if number % 5 == 0:
+            await assert_equal(walk)
+    assert len(walk.taken) == len(set(walk.steps))
+    await walk.drain()
+    await assert_drained(store)

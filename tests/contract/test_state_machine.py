@@ -1,17 +1,14 @@
 """Every pair of state and operation, on a real store, against the table in `state.py`."""
 
-from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
 
-from rota.common import keys
-from rota.common.link import Call
 from rota.common.state import TRANSITIONS, Operation, State
-from rota.common.store import LEASE_MS, Store
-from tests.support import builders
-from tests.support.builders import GROUP, HOUR_MS, WORKER, Seeded
+from rota.common.store import Store
+from tests.support import builders, calls
+from tests.support.builders import HOUR_MS, WORKER
 
 
 class Move(NamedTuple):
@@ -50,29 +47,6 @@ MOVES = [
 REFUSED = sorted(set(product([None, *State], Operation)) - TRANSITIONS.keys(), key=str)
 
 
-def arguments(operation: Operation, seeded: Seeded, move: Move | None = None) -> Sequence[Any]:
-    """Return what `operation` is called with to act on the run."""
-    run = seeded.run
-    worker, outcome = (move.worker, move.outcome) if move else (WORKER, "succeeded")
-    body = builders.completion(run, outcome)
-    table: dict[Operation, Sequence[Any]] = {
-        Operation.ENQUEUE: (0, *seeded.occurrence),
-        Operation.CLAIM: (worker, 1, LEASE_MS, 1),
-        Operation.RENEW: (LEASE_MS, run.job_id, run.fence),
-        # Of a claim that came after all that the store knows of.
-        Operation.ADOPT: (
-            *(WORKER, LEASE_MS, run.job_id, run.fence + 1, "acme", "import", builders.HANDLER),
-            *(run.due_ms, 2, 3, run.body),
-        ),
-        Operation.COMPLETE: (run.job_id, run.fence, run.due_ms, outcome, body, b""),
-        Operation.RETRY: (run.job_id, run.fence, 10_000, body),
-        Operation.RELEASE: (run.job_id, run.fence, move.rest_ms if move else 0),
-        Operation.PROMOTE: (100,),
-        Operation.RESCUE: (100,),
-    }
-    return table[operation]
-
-
 def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]:
     """Return the reply by which `operation` refuses a run in `state`."""
     over = state in (State.SUCCEEDED, State.DEAD)
@@ -93,16 +67,6 @@ def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]
     return words[operation]
 
 
-async def act(store: Store, operation: Operation, args: Sequence[Any]) -> Any:
-    """Run one script, with the gate closed, and return its raw reply behind the epoch."""
-    epoch = store.epochs.known(GROUP)
-    ((_, wait, *reply),) = await store.link.batch(
-        [Call(operation, keys.root(GROUP), (epoch, *args))]
-    )
-    assert 0 == wait
-    return reply
-
-
 def test_moves_are_complete() -> None:
     """The moves tried here are exactly those that the table allows."""
     allowed = {(pair, after) for pair, states in TRANSITIONS.items() for after in states}
@@ -116,7 +80,8 @@ async def test_lawful_move(store: Store, move: Move) -> None:
     seeded = await builders.seed(store, move.before, attempts=move.attempts)
     if move.operation in (Operation.PROMOTE, Operation.RESCUE):
         await builders.shift(store, HOUR_MS)
-    await act(store, move.operation, arguments(move.operation, seeded, move))
+    args = calls.arguments(move.operation, seeded, move.worker, move.outcome, move.rest_ms)
+    await calls.call(store, move.operation, args)
 
     assert move.after == await builders.state_of(store, seeded.occurrence.job_id)
 
@@ -127,7 +92,7 @@ async def test_unlawful_move(store: Store, state: State | None, operation: Opera
     seeded = await builders.seed(store, state)
     await builders.shift(store, HOUR_MS)
     before = await builders.snapshot(store, virtual=False)
-    reply = await act(store, operation, arguments(operation, seeded))
+    reply = await calls.call(store, operation, calls.arguments(operation, seeded))
 
-    assert refusal(state, operation, seeded.occurrence.job_id) == reply
+    assert (0, refusal(state, operation, seeded.occurrence.job_id)) == reply[1:]
     assert before == await builders.snapshot(store, virtual=False)

@@ -1,5 +1,5 @@
--- adopt: anything that lost writes left -> running. A worker that lives brings back a claim that the
--- store has forgotten: restarted empty, or a promoted replica that had not got it.
+-- adopt: anything that lost writes left -> running. A worker that lives brings back a claim that
+-- the store has forgotten: restarted empty, or a promoted replica that had not got it.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -13,8 +13,8 @@
 
 local lease = tonumber(ARGV[3])
 
--- Whether our claim is newer than what holds the job's slot, if anything does; that goes then: while
--- it was in flight nobody could have been given ours, so it is over.
+-- Whether our claim is newer than what holds the job's slot, if anything does. That goes then:
+-- either it was over when ours was claimed, or it came while ours was in flight and is skipped.
 local function supersede(slot, id, held)
   local other = call('HGET', slot, 'run')
   if not other or other == id then return true end

@@ -5,11 +5,11 @@
 -- busy starts at `v`, so nobody banks idle time and nobody owes for an idle fleet that he used.
 -- At claim a tenant is charged an estimate, at renewal and completion the difference to the truth.
 
--- The gate. A server process that is not the one that we knew may have lost writes: it was restarted,
--- or it is a replica that was promoted. For GATE ms nothing is enqueued, claimed or rescued, while live
--- workers report again what they hold (renew, adopt) and what they completed (complete). Each time the
--- epoch rises. A caller that knows an epoch is a witness: the group had data then, even if the store
--- has none.
+-- The gate. A server process that is not the one that we knew may have lost writes: it was
+-- restarted, or it is a replica that was promoted. For GATE ms nothing is enqueued, claimed or
+-- rescued, while live workers report again what they hold (renew, adopt) and what they completed
+-- (complete). Each time the epoch rises, to the time in microseconds. A caller that knows an epoch
+-- is a witness: the group had data then, even if the store has none.
 
 local P = KEYS[1]
 local WAKE_CAP, DEAD_CAP, DEAD_TTL, DONE_CAP = 64, 10000, 7 * 86400000, 50000
@@ -48,7 +48,7 @@ end
 
 local function open_gate(known, info)
   local lost = meta[7] or witnesses(known)
-  epoch = math.max(epoch + 1, known + 1, now)
+  epoch = math.max(epoch + 1, known + 1, now * 1000 + clock[2] % 1000)
   if lost then gate, born = now + GATE, 0 else born = epoch end
   -- An hour ahead: above whatever a master that we lost sight of may still give out.
   fence = math.max(fence, (clock[1] + 3600) * 1000000 + clock[2])
@@ -161,8 +161,9 @@ local function slot_of(id)
   return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
 end
 
--- Whether the store may have forgotten that `id` was claimed under `held`: the run has not ended, and
--- neither it nor its job is known to have been claimed later. `of_run` asks for the run alone.
+-- Whether the store may have forgotten that `id` was claimed under `held`: the run has not ended,
+-- and no later claim of it is known, nor a later end of its job. With `of_run`, a run that is in
+-- flight is judged alone.
 local function forgotten(id, held, of_run)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
   if r[1] == 'succeeded' or r[1] == 'dead' then return false end
@@ -183,8 +184,8 @@ local function publish(completion)
   call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', int(now))
 end
 
--- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is that
--- of the job's last end; a completion that is taken again may be older.
+-- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
+-- that of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
   local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. run.tenant .. '/' .. run.job
   local s = call('HMGET', slot, 'run', 'fence')

@@ -1,0 +1,61 @@
+"""What each script is called with to act on one run, and its raw reply."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rota.common import keys
+from rota.common.link import Call
+from rota.common.state import Operation
+from rota.common.store import LEASE_MS, Store
+from tests.support import builders
+from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
+
+
+class Reply(NamedTuple):
+    """What a script answered."""
+
+    epoch: int
+    wait_ms: int  # until the gate closes; 0 if it is closed
+    values: list[Any]
+
+
+def arguments(
+    operation: Operation,
+    seeded: Seeded,
+    worker: str = WORKER,
+    outcome: str = "succeeded",
+    rest_ms: int = 0,
+) -> Sequence[Any]:
+    """Return what `operation` is called with, behind the epoch, to act on the run.
+
+    `rest_ms` is for a run that is given back.
+    """
+    run = seeded.run
+    body = builders.completion(run, outcome)
+    table: dict[Operation, Sequence[Any]] = {
+        Operation.ENQUEUE: (0, *seeded.occurrence),
+        Operation.CLAIM: (worker, 1, LEASE_MS, 1),
+        Operation.RENEW: (LEASE_MS, run.job_id, run.fence),
+        # Of a claim that came after all that the store knows of.
+        Operation.ADOPT: (
+            *(worker, LEASE_MS, run.job_id, run.fence + 1, "acme", "import", HANDLER),
+            *(run.due_ms, 2, 3, run.body),
+        ),
+        Operation.COMPLETE: (run.job_id, run.fence, run.due_ms, outcome, body, b""),
+        Operation.RETRY: (run.job_id, run.fence, 10_000, body),
+        Operation.RELEASE: (run.job_id, run.fence, rest_ms),
+        Operation.PROMOTE: (100,),
+        Operation.RESCUE: (100,),
+    }
+    return table[operation]
+
+
+async def call(
+    store: Store, operation: Operation, args: Sequence[Any], epoch: int | None = None
+) -> Reply:
+    """Run one script as one who knows `epoch`: None for what `store` knows, 0 for nothing."""
+    known = store.epochs.known(GROUP) if epoch is None else epoch
+    ((heard, wait_ms, *values),) = await store.link.batch(
+        [Call(operation, keys.root(GROUP), (known, *args))]
+    )
+    return Reply(heard, wait_ms, values)
