@@ -133,8 +133,8 @@ async def test_lost_claim_that_nobody_repeats(store: Store, url: str) -> None:
     async with weak_link(url) as (weak, proxy):
         proxy.lose_reply()
         with pytest.raises(StoreUnavailable):
-            await builders.claim(weak)
-        nothing = await builders.claim(store)
+            await builders.claim(weak, request=7)
+        nothing = await builders.claim(weak, request=8)
     await builders.shift(store, LEASE_MS)
     taken, _ = await store.sweep(GROUP)
     (run,) = (await builders.claim(store)).runs

@@ -122,7 +122,11 @@ async def enqueue(store: Store, *runs: Occurrence, group: str = GROUP) -> list[t
 
 
 async def claim(
-    store: Store, n: int = 1, worker: str = WORKER, group: str = GROUP, request: int = 0
+    store: Store,
+    n: int = 1,
+    worker: str = WORKER,
+    group: str = GROUP,
+    request: int | None = None,
 ) -> Claim:
     """Claim up to `n` runs of one group for a worker that is registered."""
     _, claims = await store.exchange(worker, [], [], {group: n}, request=request)

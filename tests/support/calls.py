@@ -26,7 +26,10 @@ def arguments(
     outcome: str = "succeeded",
     rest_ms: int = 0,
 ) -> Sequence[Any]:
-    """Return what `operation` is called with, behind the epoch, to act on the run."""
+    """Return what `operation` is called with, behind the epoch, to act on the run.
+
+    `rest_ms` is for a run that is given back.
+    """
     run = seeded.run
     body = builders.completion(run, outcome)
     table: dict[Operation, Sequence[Any]] = {
