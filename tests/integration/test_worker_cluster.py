@@ -24,6 +24,9 @@ def cluster() -> Iterator[Cluster]:
         started.stop()
 
 
+_REOPENED = 30.0  # seconds until the promoted replica is found and its gate has closed
+
+
 async def test_lost_master(cluster: Cluster) -> None:
     """While one group's master is away the others' runs are executed once each; then all are."""
     hit, spared = group_on(0), group_on(1)
@@ -38,7 +41,7 @@ async def test_lost_master(cluster: Cluster) -> None:
             await store.enqueue({spared: workers.runs_of(50)})
             there = await workers.told(store, 50, spared)
             await cluster.replaced(keys.root(hit), old)
-            await probe.found(lambda: _accepted(store, hit))
+            await probe.found(lambda: _accepted(store, hit), _REOPENED)
             here = await workers.told(store, 2, hit)
 
     assert {1} == {each.attempt for each in there}
@@ -49,6 +52,7 @@ async def test_lost_master(cluster: Cluster) -> None:
 
 async def _accepted(store: Store, group: str) -> bool:
     try:
-        return bool(await store.enqueue({group: [workers.run_of("late")]}))
+        answers = await store.enqueue({group: [workers.run_of("late")]})
     except StoreUnavailable:
         return False
+    return answers[group][0][0] != "gated"
