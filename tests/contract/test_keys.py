@@ -66,6 +66,8 @@ async def test_types(store: Store) -> None:
     await Catalog(store.link).publish(GROUP, [job])
     for state in reversed(State):  # the queued run last: whoever claims would take it
         await builders.seed(store, state, job=state.value)
+    await store.link.command("ZADD", keys.leases(GROUP), 0, "acme/gone:1")
+    await store.reconcile(GROUP, [("lease", "acme/gone:1")])
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     parameters = {
         "group": GROUP,

@@ -101,6 +101,11 @@ class Catalog:
             dead=dead,
         )
 
+    async def repairs(self, group: str) -> dict[str, int]:
+        """Return how many repairs of each kind were needed in `group`; see `reconcile.lua`."""
+        row = await self._link.command("HGETALL", keys.repairs(group))
+        return {kind.decode(): int(count) for kind, count in sorted(row.items())}
+
     async def queued(self, group: str) -> dict[str, int]:
         """Return the tenants of `group` with queued runs, and how many."""
         active = await self._link.command("ZRANGE", keys.active(group), 0, -1)

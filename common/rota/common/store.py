@@ -9,10 +9,11 @@ from rota.common.epochs import Epochs
 from rota.common.errors import StoreUnavailable
 from rota.common.link import LONGEST_BLOCK, Call, Link
 from rota.common.message import Completion
-from rota.common.scripts import LEAD
+from rota.common.scripts import LEAD, RECONCILE, RECOUNT
 from rota.common.state import Operation
 
 LEASE_MS = 15_000  # a worker that is silent for so long has lost its runs
+_CHECKED = 50  # things that one script holds against what belongs to them
 _SWEEP_LIMIT = 500  # the most runs that one script moves, to keep every script short
 
 
@@ -270,6 +271,27 @@ class Store:
             for i, w, a, s in zip(*(fields[k::4] for k in range(4)), strict=True)
         ]
         return taken, min(waits) / 1000 if waits else 60.0
+
+    async def reconcile(
+        self, group: str, items: Sequence[tuple[str, str]], lease_ms: int = LEASE_MS
+    ) -> list[tuple[str, str]]:
+        """Repair what is wrong with `items`, pairs of kind and name; see `reconcile.lua`.
+
+        Returns word and name for each repair, and for each tenant that counts as busy.
+        """
+        calls = [
+            (RECONCILE, group, (lease_ms, *(value for item in part for value in item)))
+            for part in (items[i : i + _CHECKED] for i in range(0, len(items), _CHECKED))
+        ]
+        answers = await self._ask(calls) if calls else []
+        return [pair for answer in answers for pair in _pairs(answer.values)]
+
+    async def recount(self, group: str, busy: Iterable[str], most: int) -> list[tuple[str, str]]:
+        """Correct the counters of `group`, among them those of the tenants `busy`.
+
+        Returns word and detail for each repair; `too_many` if there are more than `most` to count.
+        """
+        return _pairs((await self._ask([(RECOUNT, group, (most, *busy))]))[0].values)
 
     async def listen(self, group: str, worker: str) -> bool:
         """Block until there may be something to claim, at most 2 s; tell whether a token came."""

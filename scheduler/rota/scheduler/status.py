@@ -28,6 +28,7 @@ class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     workers: int
     unserved: list[str]  # handlers that jobs name and no worker serves
+    repairs: dict[str, int]  # how often what can't happen was repaired, by kind
 
 
 class TenantRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +112,9 @@ async def _add_group(
     counts = await catalog.counts(group)
     running = await catalog.running(group)
     queued = await catalog.queued(group)
-    status.groups.append(_group_row(group, jobs, counts, workers, served))
+    status.groups.append(
+        _group_row(group, jobs, counts, workers, served, await catalog.repairs(group))
+    )
     status.tenants += _tenant_rows(group, jobs, queued, [run[0] for run in running])
     status.runs += [
         RunRow(job_id=i, group=group, worker=w, attempt=a, started=clock.iso(at))
@@ -134,7 +137,12 @@ async def _add_group(
 
 
 def _group_row(
-    group: str, jobs: list[Job], counts: GroupCounts, workers: list[WorkerInfo], served: set[str]
+    group: str,
+    jobs: list[Job],
+    counts: GroupCounts,
+    workers: list[WorkerInfo],
+    served: set[str],
+    repairs: dict[str, int],
 ) -> GroupRow:
     return GroupRow(
         group=group,
@@ -147,6 +155,7 @@ def _group_row(
         dead=counts.dead,
         workers=len(workers),
         unserved=sorted({job.handler for job in jobs} - served),
+        repairs=repairs,
     )
 
 
@@ -211,6 +220,9 @@ def show(status: Status, *, tenant: str | None, now: Clock) -> None:
             output.write_line(
                 f"! group {row.group}: no worker serves handler {handler} ({held} runs wait)"
             )
+        if row.repairs:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in row.repairs.items())
+            output.write_line(f"! group {row.group}: repaired what can't happen: {kinds}")
     output.write_table(
         "WORKERS",
         ("WORKER", "GROUPS", "RUNNING", "CONCURRENCY", "STARTED"),

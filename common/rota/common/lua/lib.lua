@@ -161,6 +161,12 @@ local function slot_of(id)
   return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
 end
 
+-- Note a repair: for the caller, and for whoever counts them.
+local function repaired(word, name)
+  call('HINCRBY', P .. ':repairs', word, 1)
+  answer(word, name)
+end
+
 -- Whether the store may have forgotten that `id` was claimed under `held`: the run has not ended, and
 -- neither it nor its job is known to have been claimed later. `of_run` asks for the run alone.
 local function forgotten(id, held, of_run)
