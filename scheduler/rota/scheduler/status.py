@@ -112,9 +112,7 @@ async def _add_group(
     counts = await catalog.counts(group)
     running = await catalog.running(group)
     queued = await catalog.queued(group)
-    status.groups.append(
-        _group_row(group, jobs, counts, workers, served, await catalog.repairs(group))
-    )
+    status.groups.append(_group_row(group, jobs, counts, workers, served))
     status.tenants += _tenant_rows(group, jobs, queued, [run[0] for run in running])
     status.runs += [
         RunRow(job_id=i, group=group, worker=w, attempt=a, started=clock.iso(at))
@@ -137,12 +135,7 @@ async def _add_group(
 
 
 def _group_row(
-    group: str,
-    jobs: list[Job],
-    counts: GroupCounts,
-    workers: list[WorkerInfo],
-    served: set[str],
-    repairs: dict[str, int],
+    group: str, jobs: list[Job], counts: GroupCounts, workers: list[WorkerInfo], served: set[str]
 ) -> GroupRow:
     return GroupRow(
         group=group,
@@ -155,7 +148,7 @@ def _group_row(
         dead=counts.dead,
         workers=len(workers),
         unserved=sorted({job.handler for job in jobs} - served),
-        repairs=repairs,
+        repairs=counts.repairs,
     )
 
 

@@ -3,8 +3,8 @@
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
 -- ARGV[2]  the most leases and tenants to look at in one call
--- ARGV     from 3 on, one value for each tenant: name, of one that may count as busy
---          those that have leases or queued runs need not be named
+-- ARGV     from 3 on, one value for each tenant: name
+--          those that count as busy; who has leases or queued runs is found without
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values,
 --          word and detail, for each repair
 --          tenant_miscounted   the tenant's `running` or `busy` was wrong
