@@ -11,6 +11,7 @@ from rota.common.store import Store
 from rota.scheduler.balance import Balance
 
 TTL = 6.0  # seconds that a leader may be silent
+_SILENT = 10.0  # seconds without an answer of the store after which we are not ready
 _MARGIN = 1.0  # seconds before its lease's end at which a leader no longer trusts itself
 
 
@@ -54,6 +55,7 @@ class Leader(Loop):
         self._store = store
         self._clock = clock
         self._trusted_until = 0.0
+        self._heard_at = clock.monotonic()  # when the store answered last
         self._free_since: float | None = None
 
     async def turn(self) -> float:
@@ -70,6 +72,7 @@ class Leader(Loop):
             if self.term and sent_at >= self._trusted_until:
                 await self._lose("the store can't be reached")
             raise
+        self._heard_at = self._clock.monotonic()
         self._balance.note(lead.schedulers)
         if lead.term:
             self._trusted_until = sent_at + TTL - _MARGIN
@@ -81,6 +84,13 @@ class Leader(Loop):
         elif self._free_since is None:
             self._free_since = sent_at
         return TTL / 3
+
+    def unready(self) -> str:
+        """Return why the group is not looked after; empty if we lead it, or stand by."""
+        if self.failed.is_set():
+            return "a part has failed"
+        silent = self._clock.monotonic() - self._heard_at
+        return f"no answer from the store for {silent:.0f} s" if silent > _SILENT else ""
 
     async def stop(self) -> None:
         """Stop, and leave the group to whoever stands by."""

@@ -12,7 +12,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Run the handlers of recurring jobs.",
     epilog=(
-        "Exit codes: 0 ok, 1 unexpected, 2 usage, 4 store unreachable. "
+        "Exit codes: 0 ok, 1 unexpected, 2 usage, 4 store unreachable, 6 refused. "
         "ROTA_REDIS_URL names the store (default redis://127.0.0.1:6379/0)."
     ),
 )
@@ -40,13 +40,19 @@ def run(
     grace: Annotated[
         str, typer.Option(metavar="DURATION", help="Time that running work may take after SIGTERM.")
     ] = "25s",
+    health: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."
+        ),
+    ] = "",
 ) -> None:
     """Start a worker daemon; any number of them share the load.
 
     SIGTERM or Ctrl-C: claims no more, finishes what runs within the grace time, gives the rest
     back uncounted, exits 0. A second signal exits at once; the leases take care of the rest.
     """
-    from rota.common import command, log, settings
+    from rota.common import command, durability, log, settings
     from rota.worker.daemon import WorkerDaemon, WorkerOptions
     from rota.worker.registry import load_app
 
@@ -62,7 +68,9 @@ def run(
         )
         logger = log.configure(given)
         daemon = WorkerDaemon(given.redis_url, load_app(module), options, log=logger)
-        code = command.run_daemon(daemon, logger)
+        code = command.run_supervised(
+            daemon, logger, health=health, check=lambda: durability.check(given, logger)
+        )
         # A thread that ignores its cancellation would keep the interpreter alive for ever.
         os._exit(code)
 
