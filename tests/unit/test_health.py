@@ -110,7 +110,7 @@ async def test_stop_waits_for_nobody() -> None:
         await pages.stop()
         assert b"" == await reader.read()
     writer.close()
-    with pytest.raises(OSError, match="refused|failed"):
+    with pytest.raises(OSError, match=r"refused|failed"):
         await get(port, "/livez")
 
 
