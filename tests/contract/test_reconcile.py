@@ -41,7 +41,7 @@ async def plant(store: Store, state: State, *commands: tuple[Any, ...]) -> None:
         await store.link.command(*command)
 
 
-PLANTED = {
+PLANTED: dict[str, tuple[State, list[tuple[Any, ...]], Repairs]] = {
     "lease deleted": (
         State.RUNNING,
         [("ZREM", keys.leases(GROUP), JOB_ID)],
