@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rota.common.embedded import EmbeddedStore, free_port
+from rota.common.embedded import EmbeddedStore
 from rota.common.health import Health
 from rota.common.link import Link
 from rota.common.store import Store
@@ -15,7 +15,7 @@ from rota.worker.bell import Bell
 from rota.worker.registrar import Registrar
 from tests.support import builders, probe, workers
 from tests.support.builders import GROUP
-from tests.support.definitions import config, job
+from tests.support.definitions import config
 from tests.support.gate import Gate
 from tests.support.http import get
 from tests.support.logbook import Logbook
@@ -187,22 +187,24 @@ async def test_draining_worker(url: str, store: Store) -> None:
 
 async def test_worker_without_store() -> None:
     """While the store is stopped a worker is live and not ready; afterwards it is ready again."""
-    with EmbeddedStore(port=free_port()) as server:
+    with EmbeddedStore() as server:
         store = Store(Link(server.url))
-        async with workers.working(server.url, Gate().jobs) as worker:
-            async with pages(worker.unready) as page:
-                await workers.idle(store)
-                server.stop()
-                await page.become("deaf")
-                server.start()
-                await page.become()
+        async with (
+            workers.working(server.url, Gate().jobs) as worker,
+            pages(worker.unready) as page,
+        ):
+            await workers.idle(store)
+            server.stop()
+            await page.become("deaf")
+            server.start()
+            await page.become()
         await store.link.close()
 
 
 async def test_scheduler(url: str) -> None:
     """A scheduler that hears nothing of its store is live and not ready, until it does again."""
     async with Proxy(url) as proxy:
-        daemon = SchedulerDaemon(proxy.url, config(job(every="366d")), log=Logbook().log)
+        daemon = SchedulerDaemon(proxy.url, config(groups=(GROUP,)), log=Logbook().log)
         await daemon.start()
         try:
             async with pages(daemon.unready) as page:
