@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from rota.common.catalog import Catalog
 from rota.common.embedded import EmbeddedStore
 from rota.common.health import Health
 from rota.common.link import Link
@@ -71,6 +72,7 @@ async def pages(unready: Callable[[], str]) -> AsyncIterator[Pages]:
 async def test_idle_worker(url: str) -> None:
     """A worker without work stays ready for as long as its claims are answered."""
     async with workers.working(url, Gate().jobs) as worker, pages(worker.unready) as page:
+        await page.become()
         for _ in range(20):
             await asyncio.sleep(SOON / 8)
 
@@ -92,6 +94,17 @@ async def test_full_worker(url: str, store: Store) -> None:
         await workers.told(store, 1)
 
         assert "" == await page.reason()
+
+
+async def test_worker_without_groups(url: str, store: Store) -> None:
+    """A worker that serves no group is not ready; it is as soon as a group is known."""
+    async with (
+        workers.working(url, Gate().jobs, groups=[]) as worker,
+        pages(worker.unready) as page,
+    ):
+        assert "it serves no group yet" == await page.reason()
+        await Catalog(store.link).publish(GROUP, [])
+        await page.become()
 
 
 @pytest.mark.parametrize("half_open", [False, True])

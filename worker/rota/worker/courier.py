@@ -110,6 +110,8 @@ class Courier(Loop):
             return "draining: it claims no more"
         if self.failed.is_set() or any(bell.failed.is_set() for bell in self._bells.values()):
             return "a part has failed"
+        if not self._answered:
+            return "it serves no group yet"
         heard = self._clock.monotonic() - _DEAF
         if self._free and self._free_since < heard:
             deaf = sorted(group for group, at in self._answered.items() if at < heard)
