@@ -17,6 +17,11 @@ app = typer.Typer(
     ),
 )
 
+HealthOption = Annotated[
+    str,
+    typer.Option(metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."),
+]
+
 
 @app.callback()
 def worker() -> None:
@@ -40,12 +45,7 @@ def run(
     grace: Annotated[
         str, typer.Option(metavar="DURATION", help="Time that running work may take after SIGTERM.")
     ] = "25s",
-    health: Annotated[
-        str,
-        typer.Option(
-            metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."
-        ),
-    ] = "",
+    health: HealthOption = "",
 ) -> None:
     """Start a worker daemon; any number of them share the load.
 
