@@ -10,6 +10,7 @@ import rota.common
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.job import Job, Schedule
+from rota.common.reconciliation import Reconciliation
 from rota.common.state import State
 from rota.common.store import Store
 from tests.support import builders
@@ -70,6 +71,8 @@ async def test_types(store: Store) -> None:
     # As one that serves a handler is woken when another one sets its run aside.
     await store.link.command("RPUSH", keys.wake_worker(GROUP, builders.WORKER), "1")
     await store.link.command("RPUSH", keys.control(GROUP, builders.WORKER), "1")
+    await store.link.command("ZADD", keys.leases(GROUP), 0, "acme/gone:1")
+    await Reconciliation(store).reconcile(GROUP, [("lease", "acme/gone:1")])
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     parameters = {
         "group": GROUP,

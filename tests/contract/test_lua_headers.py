@@ -9,12 +9,17 @@ from rota.common import keys, scripts
 from rota.common.state import Operation
 
 LONGEST = 60
-LONGER = {"claim": 127}  # the fair choice, and the same answer again, in one piece; may only shrink
+LONGER = {  # may only shrink
+    "claim": 127,  # the fair choice, and the same answer again, in one piece
+    "reconcile": 103,  # a check for each kind of key
+}
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-BY_NAME = pytest.mark.parametrize("name", [*Operation, scripts.LEAD])
+OTHERS = [scripts.LEAD, scripts.RECONCILE, scripts.RECOUNT]  # they move no run
+BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
 
 _WORD = re.compile(
-    r"\bword(?:, detail)? = '(\w+)'|\band '(\w+)' or '(\w+)'|\banswer\('(\w+)'", re.MULTILINE
+    r"\bword(?:, detail)? = '(\w+)'|\band '(\w+)' or '(\w+)'|\b(?:answer|repaired)\('(\w+)'",
+    re.MULTILINE,
 )
 
 
@@ -39,7 +44,7 @@ def test_one_script_for_each_operation() -> None:
     """Each operation is one script of its name, and there is no other script."""
     files = {path.name for path in (resources.files("rota.common") / "lua").iterdir()}
 
-    assert {"lib.lua", "lead.lua"} | {f"{operation}.lua" for operation in Operation} == files
+    assert {"lib.lua"} | {f"{name}.lua" for name in [*Operation, *OTHERS]} == files
 
 
 @BY_NAME
@@ -72,8 +77,8 @@ def test_single_arguments(name: str) -> None:
 def test_repeated_arguments(name: str) -> None:
     """The values for each run are as many as documented, start where they should, are all used."""
     documented = re.search(
-        r"^-- ARGV     (?:from (\d) on, )?(\w+) values for each run:\s+(?:--\s+)?"
-        r"((?:.+,\n--\s+)*.+)",
+        r"^-- ARGV     (?:from (\d) on, )?(\w+) values? for each \w+:"
+        r"\s+(?:--\s+)?((?:.+,\n--\s+)*.+)",
         header(name),
         re.MULTILINE,
     )
@@ -123,6 +128,7 @@ def test_suffixes(name: str) -> None:
         keys.leases("g"),
         keys.retries("g"),
         keys.dead("g"),
+        keys.repairs("g"),
         keys.wake("g"),
         keys.wake_worker("g", ""),
         keys.control("g", ""),

@@ -236,7 +236,7 @@ def test_exit_codes_of_worker_are_told() -> None:
     texts = [str(app.info.epilog) for app in (scheduler_cli.app, worker_cli.app)]
     sched, worker = (set(re.findall(r"\d [a-z ]+", text)) for text in texts)
 
-    assert {"0 ok", "1 unexpected", "2 usage", "4 store unreachable"} == worker
+    assert {"0 ok", "1 unexpected", "2 usage", "4 store unreachable", "6 refused"} == worker
     assert worker <= sched
 
 

@@ -36,6 +36,7 @@ class GroupCounts(NamedTuple):
     running: int
     retrying: int
     dead: int
+    repairs: dict[str, int]  # of what can't happen, so far, by kind; see `reconcile.lua`
 
 
 class Catalog:
@@ -93,12 +94,14 @@ class Catalog:
         held = await self._many([("LLEN", keys.hold(group, handler)) for handler in handlers])
         sizes = [keys.leases(group), keys.retries(group), keys.dead(group)]
         running, retrying, dead = await self._many([("ZCARD", key) for key in sizes])
+        repairs = await self._link.command("HGETALL", keys.repairs(group))
         return GroupCounts(
             queued=sum(queued.values()),
             held={handler: n for handler, n in zip(handlers, held, strict=True) if n},
             running=running,
             retrying=retrying,
             dead=dead,
+            repairs={kind.decode(): int(n) for kind, n in sorted(repairs.items())},
         )
 
     async def queued(self, group: str) -> dict[str, int]:

@@ -4,13 +4,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.errors import RotaError
+from rota.common.health import Health
+
+Check = Callable[[], Awaitable[None]]
 
 
 class Daemon(Protocol):
@@ -26,6 +29,14 @@ class Daemon(Protocol):
 
     async def stop(self) -> None:
         """End; return when everything has ended."""
+        ...
+
+
+class Supervised(Daemon, Protocol):
+    """A daemon that knows whether work really passes through it."""
+
+    def unready(self) -> str:
+        """Return why it is not ready; empty if it is. Asks nobody."""
         ...
 
 
@@ -47,6 +58,28 @@ def run_daemon(daemon: Daemon, log: FilteringBoundLogger) -> int:
     A second signal ends the process at once.
     """
     return asyncio.run(_run(daemon, log))
+
+
+def run_supervised(
+    daemon: Supervised, log: FilteringBoundLogger, *, health: str, check: Check
+) -> int:
+    """Run `daemon` as `run_daemon` does, if `check` raises nothing.
+
+    `health` is the address, HOST:PORT, at which it says how it is; empty for nowhere.
+    """
+    return asyncio.run(_run_supervised(daemon, log, health, check))
+
+
+async def _run_supervised(
+    daemon: Supervised, log: FilteringBoundLogger, address: str, check: Check
+) -> int:
+    health = Health(address, unready=daemon.unready, log=log)
+    await check()
+    await health.start()
+    try:
+        return await _run(daemon, log)
+    finally:
+        await health.stop()
 
 
 async def _run(daemon: Daemon, log: FilteringBoundLogger) -> int:

@@ -6,14 +6,13 @@ not restart the fleet. Ready means that work really passes through, as the daemo
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.errors import UsageError
 
-_READ_SECONDS = 5.0  # that a client may take to send its request line
-_LONGEST_LINE = 8 * 1024  # bytes
+_READ_SECONDS = 5.0  # that a client may take to send its request
+_LONGEST_HEAD = 8 * 1024  # bytes of a request, which has no body
 
 Unready = Callable[[], str]  # why the daemon is not ready; empty if it is
 
@@ -26,6 +25,7 @@ class Health:
         self._unready = unready
         self._log = log
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int:
@@ -37,29 +37,44 @@ class Health:
         if self._host and self._server is None:
             try:
                 self._server = await asyncio.start_server(
-                    self._serve, self._host, self._port, limit=_LONGEST_LINE
+                    self._accept, self._host, self._port, limit=_LONGEST_HEAD
                 )
             except OSError as error:
                 raise UsageError(f"--health {self._host}:{self._port}: {error.strerror}") from None
             self._log.info("health_served", address=f"{self._host}:{self.port}")
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Listen no more, and wait for no slow client."""
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
             self._server = None
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(TimeoutError, OSError, ValueError, asyncio.LimitOverrunError):
-            line = await asyncio.wait_for(reader.readline(), _READ_SECONDS)
-            status, text = self._answer(line)
-            body = f"{text}\n".encode()
-            head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode() + (b"" if line.startswith(b"HEAD ") else body))
-            await asyncio.wait_for(writer.drain(), _READ_SECONDS)
-        writer.close()
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                # To its end: what is left unread when we close would make the client see a reset.
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self._page(head.partition(b"\r\n")[0]))
+                await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # whoever asks so gets no answer
+        finally:
+            writer.close()
+
+    def _page(self, line: bytes) -> bytes:
+        status, text = self._answer(line)
+        body = f"{text}\n".encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        return head.encode() + (b"" if line.startswith(b"HEAD ") else body)
 
     def _answer(self, line: bytes) -> tuple[str, str]:
         words = line.decode("latin-1").split()

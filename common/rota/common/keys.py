@@ -76,6 +76,11 @@ def dead(group: str) -> str:
     return f"{root(group)}:dead"
 
 
+def repairs(group: str) -> str:
+    """Return the HASH of how many repairs there were of each kind. Kept, if there was any."""
+    return f"{root(group)}:repairs"
+
+
 def wake(group: str) -> str:
     """Return the LIST of wake tokens that idle workers block on; at most 64. Gone when empty."""
     return f"{root(group)}:wake"

@@ -50,7 +50,7 @@ class Store:
         # Somewhere else than a process before us that had our name: its claims are not ours.
         self._requests: dict[str, int] = {}  # number of the next claim in each group
 
-    async def _ask(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Answer]:
+    async def ask(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Answer]:
         """Run scripts on groups in one round trip, each with the epoch that we know."""
         answers = await self._attempt(calls)
         for answer in answers:
@@ -61,7 +61,7 @@ class Store:
     async def _attempt(
         self, calls: Sequence[tuple[str, str, Sequence[Any]]]
     ) -> list[Answer | StoreUnavailable]:
-        """Ask as `_ask` does; where a group's server is away, the answer is the error."""
+        """Ask as `ask` does; where a group's server is away, the answer is the error."""
         replies = await self.link.attempt(
             [
                 Call(operation, keys.root(group), (self.epochs.known(group), *args))
@@ -86,7 +86,7 @@ class Store:
         and nothing was done: send it again. `terms` tells the term in which the caller leads each
         group; the word `deposed` means that another leads it now. Without, nobody needs to lead.
         """
-        answers = await self._ask(
+        answers = await self.ask(
             [
                 (
                     Operation.ENQUEUE,
@@ -148,7 +148,7 @@ class Store:
         """Lengthen leases; return the runs that are lost, and to adopt; `cancel` those to end."""
         grouped = _by_group(runs)
         fences = {g: [value for run in held for value in run[1:3]] for g, held in grouped.items()}
-        answers = await self._ask(
+        answers = await self.ask(
             [(Operation.RENEW, group, (lease_ms, *values)) for group, values in fences.items()]
         )
         words = [
@@ -170,7 +170,7 @@ class Store:
         for run, tenant, job, handler, attempts in runs:
             args += (run.job_id, run.fence, tenant, job, handler, run.due_ms, run.attempt)
             args += (attempts, run.body)
-        answer = (await self._ask([(Operation.ADOPT, group, args)]))[0]
+        answer = (await self.ask([(Operation.ADOPT, group, args)]))[0]
         return [each.run for each, word in zip(runs, answer.words(), strict=True) if word == "lost"]
 
     async def lead(
@@ -181,17 +181,17 @@ class Store:
         While the gate is open only who led last can come to lead.
         """
         wish = (2 if led_last else 1) if wanted else 0
-        answer = (await self._ask([(LEAD, group, (scheduler, ttl_ms, wish))]))[0]
+        answer = (await self.ask([(LEAD, group, (scheduler, ttl_ms, wish))]))[0]
         term, leader, schedulers = answer.values
         return Lead(term, leader.decode(), schedulers, answer.wait_ms / 1000)
 
     async def resign(self, group: str, scheduler: str) -> None:
         """Lead `group` no more; harmless if somebody else does."""
-        await self._ask([(LEAD, group, (scheduler, 0, 0))])
+        await self.ask([(LEAD, group, (scheduler, 0, 0))])
 
     async def release(self, runs: Iterable[Claimed], rest_ms: int = 0) -> None:
         """Give runs back, uncounted; nobody claims them for `rest_ms`."""
-        await self._ask(
+        await self.ask(
             [
                 (
                     Operation.RELEASE,
@@ -204,7 +204,7 @@ class Store:
 
     async def sweep(self, group: str) -> tuple[list[Rescued], float]:
         """Promote rested runs and rescue abandoned ones; return those, and seconds to the next."""
-        promoted, rescued = await self._ask(
+        promoted, rescued = await self.ask(
             [
                 (Operation.PROMOTE, group, (_SWEEP_LIMIT,)),
                 (Operation.RESCUE, group, (_SWEEP_LIMIT,)),

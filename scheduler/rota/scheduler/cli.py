@@ -24,6 +24,10 @@ app = typer.Typer(
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a directory of them.")
 ]
+HealthOption = Annotated[
+    str,
+    typer.Option(metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."),
+]
 RefArgument = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
 JobIdArgument = Annotated[
     str, typer.Argument(metavar="JOB_ID", help="Such as acme/vacuum:20261123T020000Z.")
@@ -65,21 +69,26 @@ def dev(
 
 
 @app.command()
-def run(config: ConfigArgument) -> None:
+def run(config: ConfigArgument, health: HealthOption = "") -> None:
     """Start the scheduler daemon.
 
     SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again.
     """
-    from rota.common import command, log, settings
+    from rota.common import command, durability, log, settings
     from rota.scheduler import config as configs
     from rota.scheduler.daemon import SchedulerDaemon
 
     with command.exit_codes():
         given = settings.read()
         logger = log.configure(given)
-        loaded = configs.load(config)
-        daemon = SchedulerDaemon(given.redis_url, loaded, log=logger, gate_ms=given.gate_ms)
-        sys.exit(command.run_daemon(daemon, logger))
+        daemon = SchedulerDaemon(
+            given.redis_url, configs.load(config), log=logger, gate_ms=given.gate_ms
+        )
+        sys.exit(
+            command.run_supervised(
+                daemon, logger, health=health, check=lambda: durability.check(given, logger)
+            )
+        )
 
 
 @app.command()

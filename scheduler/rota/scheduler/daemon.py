@@ -95,6 +95,13 @@ class SchedulerDaemon:
         """Return when a part has failed for good."""
         await self._failed.wait()
 
+    def unready(self) -> str:
+        """Return why occurrences would not be enqueued in time; empty if they are."""
+        if self._failed.is_set():
+            return "a part has failed"
+        reasons = ((group, leader.unready()) for group, leader in self._leaders.items())
+        return next((f"group {group}: {reason}" for group, reason in reasons if reason), "")
+
     async def stop(self) -> None:
         """Send what was fired, give up our groups. Runs in flight go on; others await them.
 

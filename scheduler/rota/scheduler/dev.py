@@ -147,7 +147,12 @@ class Dev:
             *command,
             *flags,
             cwd=self._options.folder,
-            env={**os.environ, "ROTA_REDIS_URL": self._store.url, "ROTA_LOG_FORMAT": shown},
+            env={
+                **os.environ,
+                "ROTA_REDIS_URL": self._store.url,
+                "ROTA_LOG_FORMAT": shown,
+                "ROTA_DURABILITY": "standard",  # a store in memory is never strict
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=None if self._view is None else asyncio.subprocess.DEVNULL,
             stderr=None if self._view is None else asyncio.subprocess.PIPE,

@@ -12,6 +12,7 @@ from rota.common.store import Lead, Store
 from rota.scheduler.balance import Balance
 
 TTL = 6.0  # seconds that a leader may be silent
+_SILENT = 10.0  # seconds without an answer of the store after which we are not ready
 _MARGIN = 1.0  # seconds before its lease's end at which a leader no longer trusts itself
 _FREE = 0.5  # seconds until we look again at a group that nobody leads
 
@@ -61,6 +62,7 @@ class Leader(Loop):
         self._clock = clock
         self._last = False  # whether we led last, as far as we know
         self._trusted_until = 0.0
+        self._heard_at = clock.monotonic()  # when the store answered last
         self._free_since: float | None = None
         self._left_until = 0.0  # until then a group that we gave up is left to others
 
@@ -73,6 +75,7 @@ class Leader(Loop):
             return TTL / 3
         sent_at = self._clock.monotonic()
         lead = await self._asked(sent_at)
+        self._heard_at = self._clock.monotonic()
         self._balance.note(self._group, lead.schedulers)
         if lead.term:
             self._trusted_until = sent_at + TTL - _MARGIN
@@ -80,6 +83,13 @@ class Leader(Loop):
         else:
             await self._stand_by(lead)
         return self._pause(lead)
+
+    def unready(self) -> str:
+        """Return why the group is not looked after; empty if we lead it, or stand by."""
+        if self.failed.is_set():
+            return "a part has failed"
+        silent = self._clock.monotonic() - self._heard_at
+        return f"no answer from the store for {silent:.0f} s" if silent > _SILENT else ""
 
     async def stop(self) -> None:
         """Stop, and leave the group to whoever stands by."""

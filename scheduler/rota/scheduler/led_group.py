@@ -17,6 +17,7 @@ from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.first_due import first_due
 from rota.scheduler.listener import Heard, Listener
+from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
 
 
@@ -75,7 +76,8 @@ class LedGroup:
         listener = Listener(
             self._group, after=after, store=self._store, heard=self._heard, log=self._log
         )
-        self._loops = [self._sweeper, self._auditor, listener]
+        reconciler = Reconciler(self._group, store=self._store, clock=self._clock, log=self._log)
+        self._loops = [self._sweeper, self._auditor, listener, reconciler]
         for loop in self._loops:
             self._watching.append(self._watch(loop))
             await loop.start()

@@ -28,6 +28,7 @@ class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     workers: int
     unserved: list[str]  # handlers that jobs name and no worker serves
+    repairs: dict[str, int]  # how often what can't happen was repaired, by kind
 
 
 class TenantRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +148,7 @@ def _group_row(
         dead=counts.dead,
         workers=len(workers),
         unserved=sorted({job.handler for job in jobs} - served),
+        repairs=counts.repairs,
     )
 
 
@@ -205,12 +207,7 @@ def show(status: Status, *, tenant: str | None, now: Clock) -> None:
             for g in status.groups
         ],
     )  # fmt: skip
-    for row in status.groups:
-        for handler in row.unserved:
-            held = row.held.get(handler, 0)
-            output.write_line(
-                f"! group {row.group}: no worker serves handler {handler} ({held} runs wait)"
-            )
+    _show_notes(status.groups)
     output.write_table(
         "WORKERS",
         ("WORKER", "GROUPS", "RUNNING", "CONCURRENCY", "STARTED"),
@@ -232,6 +229,18 @@ def show(status: Status, *, tenant: str | None, now: Clock) -> None:
         ("JOB_ID", "ATTEMPT", "FOR", "WORKER"),
         [(r.job_id, r.attempt, _age(r.started, now), r.worker) for r in status.runs],
     )
+
+
+def _show_notes(groups: list[GroupRow]) -> None:
+    for row in groups:
+        for handler in row.unserved:
+            held = row.held.get(handler, 0)
+            output.write_line(
+                f"! group {row.group}: no worker serves handler {handler} ({held} runs wait)"
+            )
+        if row.repairs:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in row.repairs.items())
+            output.write_line(f"! group {row.group}: repaired what can't happen: {kinds}")
 
 
 def _show_jobs(jobs: list[JobRow]) -> None:

@@ -1,9 +1,13 @@
 """The `worker` command."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rota.common.settings import Settings
+    from rota.worker.daemon import WorkerOptions
 
 app = typer.Typer(
     name="worker",
@@ -12,10 +16,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Run the handlers of recurring jobs.",
     epilog=(
-        "Exit codes: 0 ok, 1 unexpected, 2 usage, 4 store unreachable. "
+        "Exit codes: 0 ok, 1 unexpected, 2 usage, 4 store unreachable, 6 refused. "
         "ROTA_REDIS_URL names the store (default redis://127.0.0.1:6379/0)."
     ),
 )
+
+HealthOption = Annotated[
+    str,
+    typer.Option(metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."),
+]
 
 
 @app.callback()
@@ -40,30 +49,42 @@ def run(
     grace: Annotated[
         str, typer.Option(metavar="DURATION", help="Time that running work may take after SIGTERM.")
     ] = "25s",
+    health: HealthOption = "",
 ) -> None:
     """Start a worker daemon; any number of them share the load.
 
     SIGTERM or Ctrl-C: claims no more, finishes what runs within the grace time, gives the rest
     back uncounted, exits 0. A second signal exits at once; the leases take care of the rest.
     """
-    from rota.common import command, log, settings
-    from rota.worker.daemon import WorkerDaemon, WorkerOptions
+    from rota.common import command, durability, log, settings
+    from rota.worker.daemon import WorkerDaemon
     from rota.worker.registry import load_app
 
     with command.exit_codes():
         given = settings.read()
-        options = WorkerOptions(
-            app=module,
-            groups=_groups(groups),
-            concurrency=concurrency,
-            grace=_grace(grace),
-            lease_ms=given.lease_ms,
-            gate_ms=given.gate_ms,
-        )
+        options = _options(given, module, groups, concurrency, grace)
         logger = log.configure(given)
         daemon = WorkerDaemon(given.redis_url, load_app(module), options, log=logger)
+        code = command.run_supervised(
+            daemon, logger, health=health, check=lambda: durability.check(given, logger)
+        )
         # A thread that ignores its cancellation would keep the interpreter alive for ever.
-        os._exit(command.run_daemon(daemon, logger))
+        os._exit(code)
+
+
+def _options(
+    given: "Settings", module: str, groups: str, concurrency: int, grace: str
+) -> "WorkerOptions":
+    from rota.worker.daemon import WorkerOptions
+
+    return WorkerOptions(
+        app=module,
+        groups=_groups(groups),
+        concurrency=concurrency,
+        grace=_grace(grace),
+        lease_ms=given.lease_ms,
+        gate_ms=given.gate_ms,
+    )
 
 
 def _groups(text: str) -> list[str]:

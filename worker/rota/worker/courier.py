@@ -14,6 +14,7 @@ from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.history import History
 from rota.worker.shares import Shares
 
+_DEAF = 10.0  # seconds without an answer to a claim, with free places: then we take us for deaf
 _AWAY = 0.5  # seconds between tries while the server of some groups is away
 _MOST = 250  # runs that one script takes or gives, to keep every script short
 
@@ -56,6 +57,8 @@ class Courier(Loop):
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
         # A store that is back must hear in time, before its gate closes, what has ended.
         self.longest_pause = lease_ms / 6000
+        self._answered: dict[str, float] = {}  # monotonic time of each group's last answered claim
+        self._free_since = 0.0  # monotonic time since which there are free places
         self._turning = asyncio.Lock()
         self._history = History(clock)
         store.epochs.reopened.append(self._replay)
@@ -77,6 +80,7 @@ class Courier(Loop):
                 log=self._base_log,
             )
             self._bells[group] = bell
+            self._answered[group] = self._clock.monotonic()
             self._shares.set_ready(group, True)
             await bell.start()
             self.wake()
@@ -89,6 +93,8 @@ class Courier(Loop):
 
     def report(self, held: HeldRun, report: Ended | Resting | None) -> None:
         """Send how a run ended with the next turn; None if there is nothing to write for it."""
+        if not self._free:
+            self._free_since = self._clock.monotonic()
         self._held.drop(held)
         took_ms = (self._clock.monotonic() - held.started_at) * 1000
         self._shares.settle(held.run.group, held.charged_ms, took_ms)
@@ -102,6 +108,24 @@ class Courier(Loop):
         """Ask the store whether it was reopened, though there may be nothing else to ask it."""
         self._asked.add(group)
         self.wake()
+
+    def unready(self) -> str:
+        """Return why no new work comes through; empty if it does, or if there is no place for it.
+
+        Connected is not enough: an idle worker claims every few seconds, and is answered.
+        """
+        if self.draining:
+            return "draining: it claims no more"
+        if self.failed.is_set() or any(bell.failed.is_set() for bell in self._bells.values()):
+            return "a part has failed"
+        if not self._answered:
+            return "it serves no group yet"
+        heard = self._clock.monotonic() - _DEAF
+        if self._free and self._free_since < heard:
+            deaf = sorted(group for group, at in self._answered.items() if at < heard)
+            if deaf:
+                return f"deaf: no claim was answered for {_DEAF:g} s in {', '.join(deaf)}"
+        return ""
 
     async def stop(self) -> None:
         """Stop listening and claiming; send what is left."""
@@ -156,6 +180,7 @@ class Courier(Loop):
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
         self._asked -= claims.keys()
         for group, claim in claims.items():
+            self._answered[group] = self._clock.monotonic()
             if group not in wanted:
                 continue
             # A bell that rang meanwhile tells of runs that this claim may have come too early for.

@@ -125,6 +125,12 @@ class WorkerDaemon:
             for wait in waits:
                 wait.cancel()
 
+    def unready(self) -> str:
+        """Return why the worker should be given nothing; empty if work passes through."""
+        if self._registrar.failed.is_set():
+            return "a part has failed"
+        return self._courier.unready() or self._renewer.unready()
+
     async def stop(self) -> None:
         """Claim no more, finish within the grace time, give the rest back, uncounted.
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import TypedDict
 
 from structlog.typing import FilteringBoundLogger
 
@@ -15,6 +16,17 @@ from rota.common.store import LEASE_MS, Adoption, Claimed, Store
 from rota.worker.held import HeldRun, HeldRuns
 
 _SAFE = 0.9  # of a lease: at this age, without a renewal, we take it for lost
+
+
+class _Needs(TypedDict):
+    worker_id: str
+    store: Store
+    held: HeldRuns
+    clock: Clock
+    lose: Callable[[HeldRun], None]
+    cancel: Callable[[HeldRun], None]
+    lease_ms: int
+    log: FilteringBoundLogger
 
 
 class _LeaseLoop(Loop):
@@ -47,6 +59,7 @@ class _Renewing(_LeaseLoop):
     """Renews leases, those of a group in one round trip."""
 
     interruptible = True  # a renewal may be repeated, and its reply may never come
+    renewed_at = 0.0  # monotonic time of the last turn that renewed all that was due
 
     async def turn(self) -> float:
         """Renew every lease of which a third is over."""
@@ -66,6 +79,7 @@ class _Renewing(_LeaseLoop):
         for result in await asyncio.gather(*renewals, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+        self.renewed_at = self._clock.monotonic()
         return third / 2
 
     async def _renew(self, due: list[HeldRun], sent_at: float) -> None:
@@ -136,6 +150,7 @@ class Renewer:
         self._reopened = reopened  # called with a group whose store may have lost writes
         self._log = log
         self._lease_ms = lease_ms
+        self._renewing: _Renewing | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
@@ -151,6 +166,17 @@ class Renewer:
             )
             self._thread.start()
             await asyncio.to_thread(ready.wait)
+
+    def unready(self) -> str:
+        """Return why leases are not kept; empty if they are, or if there are none."""
+        if self.failed.is_set():
+            return "the renewer has failed"
+        if self._renewing is None or not len(self._held):
+            return ""
+        silent = self._clock.monotonic() - self._renewing.renewed_at
+        if silent <= self._lease_ms / 1000:
+            return ""
+        return f"no lease was renewed for {silent:.0f} s"
 
     async def stop(self) -> None:
         """Stop the thread and wait for it; harmless if it does not run."""
@@ -175,19 +201,19 @@ class Renewer:
 
         store = Store(link)
         store.epochs.reopened.append(reopened)
-        loops = [
-            kind(
-                worker_id=self._worker_id,
-                store=store,
-                held=self._held,
-                clock=self._clock,
-                lose=lose,
-                cancel=cancel,
-                lease_ms=self._lease_ms,
-                log=self._log,
-            )
-            for kind in (_Renewing, _Guarding)
-        ]
+        needs = _Needs(
+            worker_id=self._worker_id,
+            store=store,
+            held=self._held,
+            clock=self._clock,
+            lose=lose,
+            cancel=cancel,
+            lease_ms=self._lease_ms,
+            log=self._log,
+        )
+        self._renewing = _Renewing(**needs)
+        self._renewing.renewed_at = self._clock.monotonic()
+        loops: list[Loop] = [self._renewing, _Guarding(**needs)]
         for loop in loops:
             await loop.start()
         watch = [asyncio.create_task(self._tell_failure(loop, main)) for loop in loops]

@@ -46,6 +46,7 @@ _LOST = (
     ClusterDownError,
 )
 _LOST_WORDS = ("UNBLOCKED", "NOREPLICAS")  # for these redis-py has no class
+_SCANNED = 1_000  # keys that a server looks at before it answers
 # A slot of a cluster is moving: nothing was done, come back later.
 _MOVING = (TryAgainError, AskError)
 
@@ -108,6 +109,16 @@ class Link:
         server if there is neither.
         """
         return _good((await self._replies([_request(command, key)]))[0])
+
+    async def scan(self, pattern: str, cursor: int, *, key: str) -> tuple[int, list[str]]:
+        """Return the next cursor, 0 at the end, and names that match, from the server of `key`.
+
+        A name may come more than once. One that was there all the time is not left out, unless
+        another server takes over meanwhile.
+        """
+        options = ("MATCH", pattern, "COUNT", _SCANNED)
+        after, names = await self.command("SCAN", cursor, *options, key=key)
+        return after, [name.decode() for name in names]
 
     async def pipeline(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Run commands in order, in one round trip to each server; return their replies."""

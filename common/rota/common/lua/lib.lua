@@ -162,6 +162,12 @@ local function slot_of(id)
   return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
 end
 
+-- Note a repair: for the caller, and for whoever counts them.
+local function repaired(word, name)
+  call('HINCRBY', P .. ':repairs', word, 1)
+  answer(word, name)
+end
+
 -- Whether the store may have forgotten that `id` was claimed under `held`: the run has not ended,
 -- and no later claim of it is known, nor a later end of its job. With `of_run`, a run that is in
 -- flight is judged alone.

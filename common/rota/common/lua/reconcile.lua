@@ -1,0 +1,103 @@
+-- reconcile: no move of a run. Repairs what can't happen: what is named is held against what belongs
+-- to it. Only hints and entries are added or removed; the runs' records are the truth.
+--
+-- KEYS[1]  the group's root key
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV[2]  lease of a run that has none, ms
+-- ARGV     from 3 on, two values for each item: kind, name
+--          kind: run, lease or retry of a job_id; slot of TENANT/JOB; queue or counts of a tenant
+-- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values,
+--          word and name, for each repair; and for each tenant that is to be counted again
+--          lease_missing    the run had no lease: has one now, rescue takes it unless it is renewed
+--          rest_missing     the run was resting for ever: it is due now
+--          pointer_missing  the run was in no queue: it is last in its own now
+--          pointer_doubled  the tenant's queue had a run more than once
+--          lease_stray      the lease was of a run that is not running
+--          rest_stray       the rest was of a run that is not retrying
+--          slot_stale       the job's slot was kept by a run that is over or gone
+--          tenant_inactive  the tenant had queued runs and was never asked for them
+--          busy             no repair: the tenant counts as busy
+
+if wait > 0 then return reply end
+local FAR = 500  -- elements of a list that are looked at, to keep the script short
+local check = {}
+
+-- Whether `list` has `id`. It counts as found where it is too far from both ends to be looked for.
+local function points_to(list, id)
+  if call('LPOS', list, id, 'MAXLEN', FAR) then return true end
+  local length = call('LLEN', list)
+  if length <= FAR then return false end
+  return length > 2 * FAR or call('LPOS', list, id, 'RANK', -1, 'MAXLEN', FAR)
+end
+
+-- Let each pointer be in `list` once, the first one; tell whether one was there more often.
+local function drop_doubles(list)
+  local seen, doubled = {}, false
+  for _, id in ipairs(call('LRANGE', list, 0, FAR - 1)) do
+    if seen[id] == 1 then
+      call('LREM', list, -1, id)
+      doubled = true
+    end
+    seen[id] = 1
+  end
+  return doubled
+end
+
+local function state_of(id)
+  return call('HGET', P .. ':j:' .. id, 'state')
+end
+
+function check.run(id)
+  local r = call('HMGET', P .. ':j:' .. id, 'state', 'tenant', 'handler')
+  if r[1] == 'running' and call('ZADD', P .. ':leases', 'NX', int(now + ARGV[2]), id) == 1 then
+    repaired('lease_missing', id)
+  elseif r[1] == 'retrying' and call('ZADD', P .. ':retries', 'NX', int(now), id) == 1 then
+    repaired('rest_missing', id)
+  elseif r[1] == 'queued' and not points_to(P .. ':q:' .. r[2], id) then
+    push(id, tenant(r[2]), 'RPUSH')
+    repaired('pointer_missing', id)
+  elseif r[1] == 'held' then
+    local listed = points_to(P .. ':hold:' .. r[3], id)
+    if not listed then call('RPUSH', P .. ':hold:' .. r[3], id) end
+    if call('SADD', P .. ':held', r[3]) == 1 or not listed then repaired('pointer_missing', id) end
+  end
+end
+
+function check.lease(id)
+  if state_of(id) ~= 'running' and call('ZREM', P .. ':leases', id) == 1 then
+    repaired('lease_stray', id)
+  end
+end
+
+function check.retry(id)
+  if state_of(id) ~= 'retrying' and call('ZREM', P .. ':retries', id) == 1 then
+    repaired('rest_stray', id)
+  end
+end
+
+function check.slot(ref)
+  local id = call('HGET', P .. ':s:' .. ref, 'run')
+  local state = id and state_of(id)
+  if id and (not state or state == 'succeeded' or state == 'dead' or state == 'cancelled') then
+    call('HDEL', P .. ':s:' .. ref, 'run')
+    repaired('slot_stale', ref)
+  end
+end
+
+function check.queue(name)
+  if call('EXISTS', P .. ':q:' .. name) == 0 then return end
+  if drop_doubles(P .. ':q:' .. name) then repaired('pointer_doubled', name) end
+  if not call('ZSCORE', P .. ':active', name) then
+    tenant(name).queued, pushed = true, pushed + 1
+    repaired('tenant_inactive', name)
+  end
+end
+
+function check.counts(name)
+  local h = call('HMGET', P .. ':t:' .. name, 'busy', 'running')
+  if h[1] == '1' or (tonumber(h[2]) or 0) ~= 0 then answer('busy', name) end
+end
+
+for i = 3, #ARGV, 2 do check[ARGV[i]](ARGV[i + 1]) end
+if next(tenants) then save() end
+return reply
