@@ -383,12 +383,14 @@ async def test_run(url: str, store: Store, config: str, number: signal.Signals) 
     """The daemon publishes, logs JSON to standard error only, and ends with 0 when asked to."""
     process = await begin("-m", "rota.scheduler", "run", config, url=url)
     assert process.stderr is not None
+    profile = json.loads(await asyncio.wait_for(process.stderr.readline(), 10))
     first = json.loads(await asyncio.wait_for(process.stderr.readline(), 10))
     known = await probe.found(lambda: Catalog(store.link).jobs(GROUP))
     process.send_signal(number)
     done = await end(process)
     events = [json.loads(line)["event"] for line in done.err.splitlines()]
 
+    assert "store_profile" == profile["event"]
     assert ("scheduler_started", 2, "info") == (first["event"], first["jobs"], first["level"])
     assert ["acme/import", "acme/sync"] == [each.ref for each in known]
     assert (0, "") == (done.code, done.out)

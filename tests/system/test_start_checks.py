@@ -72,7 +72,8 @@ def test_health(tmp_path: Path, program: str) -> None:
     """A daemon is ready when it works, live while its store hangs, and gone when it has stopped."""
     port = free_port()
     with Plant(tmp_path) as plant:
-        process = start(plant, program, "--health", f"127.0.0.1:{port}")
+        groups = ["--groups", "gold"] if program == "worker" else []  # else it has to find some
+        process = start(plant, program, "--health", f"127.0.0.1:{port}", *groups)
         waits.until(lambda: waits.listens(port))
         waits.until(lambda: 200 == page(port, "/readyz"))
 
