@@ -52,8 +52,8 @@ def test_usage(words: tuple[str, ...], said: list[str]) -> None:
     ("environment", "said"),
     [
         ({"ROTA_REDIS_URL": "http://user:s3cret@host"}, "ROTA_REDIS_URL"),
-        ({"ROTA_LOG_LEVEL": "loud"}, "log_level"),
-        ({"ROTA_LEASE": "1s"}, "lease"),
+        ({"ROTA_LOG_LEVEL": "loud"}, "ROTA_LOG_LEVEL"),
+        ({"ROTA_LEASE": "1s"}, "ROTA_LEASE"),
     ],
 )
 def test_environment(environment: dict[str, str], said: str) -> None:

@@ -61,7 +61,10 @@ def read(environ: dict[str, str] | None = None) -> Settings:
         for field in Settings.__struct_fields__
         if source.get(f"ROTA_{field.upper()}")
     }
-    try:
-        return msgspec.convert(given, Settings)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"environment variable ROTA_...: {error}") from None
+    for field, value in given.items():
+        try:
+            msgspec.convert({field: value}, Settings)
+        except msgspec.ValidationError as error:
+            reason = str(error).partition(" - at ")[0]
+            raise UsageError(f"environment variable ROTA_{field.upper()}: {reason}") from None
+    return msgspec.convert(given, Settings)

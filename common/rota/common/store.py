@@ -131,7 +131,7 @@ class Store:
                 words.update(zip(job_ids, answer.words(), strict=True))
         given = dict(zip(wanted, answers[len(calls) :], strict=True))
         claimed = {g: _claim(g, a) for g, a in given.items() if isinstance(a, Answer)}
-        for group in claimed:
+        for group in (g for g, c in claimed.items() if wanted[g] and c.registered and not c.wait_s):
             self._requests[group] = self._request(group) + 1
         return words, claimed
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections import deque
@@ -103,7 +104,7 @@ class Dev:
             f"Config   {self._options.config}: {len(config.groups)} groups,"
             f" {len(config.tenants)} tenants, {len(config.jobs)} jobs\n"
             f"Workers  {self._options.workers} with --app {self._options.app}\n"
-            f"Try      ROTA_REDIS_URL={self._store.url} sched status      (Ctrl-C ends)\n"
+            f"Try      ROTA_REDIS_URL={self._store.url} {_sched()} status      (Ctrl-C ends)\n"
         )
 
     async def start(self) -> None:
@@ -174,6 +175,10 @@ class Dev:
         self._board.heard(group, completion, at_ms)
         if self._plain is not None:
             self._plain.heard(group, completion, at_ms)
+
+
+def _sched() -> str:
+    return "sched" if shutil.which("sched") else str(Path(sys.executable).with_name("sched"))
 
 
 def run(chosen: DevOptions, config: Config) -> int:

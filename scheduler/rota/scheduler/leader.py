@@ -106,7 +106,9 @@ class Leader(Loop):
             self._balance.asked.add(self._group)
         try:
             # No answer counts as much as a bad one.
-            async with asyncio.timeout(self._trusted_until - sent_at if self.term else None):
+            async with asyncio.timeout(
+                max(1.0, self._trusted_until - sent_at) if self.term else None
+            ):
                 return await self._store.lead(
                     self._group, self._id, int(TTL * 1000), wanted=wanted, led_last=self._last
                 )

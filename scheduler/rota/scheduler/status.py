@@ -198,6 +198,8 @@ _SHOWN = 30  # rows of a long table; the rest is counted
 
 def show(status: Status, *, tenant: str | None, now: Clock) -> None:
     """Print the status for people: groups, workers, the busiest tenants, runs under way."""
+    if not status.groups:
+        output.write_line("nothing here yet: no scheduler has published jobs (`sched run CONFIG`)")
     output.write_table(
         "GROUPS",
         ("GROUP", "TENANTS", "JOBS", "QUEUED", "RUNNING", "RETRYING", "DEAD", "HELD", "WORKERS"),

@@ -79,6 +79,7 @@ class Courier(Loop):
                 rung=self._rung,
                 log=self._base_log,
             )
+            bell.failed = self.failed  # without it we are deaf: its failure is ours
             self._bells[group] = bell
             self._answered[group] = self._clock.monotonic()
             self._shares.set_ready(group, True)
@@ -116,7 +117,7 @@ class Courier(Loop):
         """
         if self.draining:
             return "draining: it claims no more"
-        if self.failed.is_set() or any(bell.failed.is_set() for bell in self._bells.values()):
+        if self.failed.is_set():
             return "a part has failed"
         if not self._answered:
             return "it serves no group yet"

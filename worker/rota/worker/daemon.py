@@ -162,6 +162,7 @@ class WorkerDaemon:
                 cancel=self._runner.cancel,
                 log=self._log,
             )
+            self._ears[group].failed = self._courier.failed  # its failure is the worker's
             await self._ears[group].start()
         await self._courier.serve(group)
 

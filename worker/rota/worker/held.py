@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from rota.common.store import Claimed
 
@@ -18,7 +19,7 @@ class HeldRun:
     cancelled: bool = False  # somebody wants it to end
     kill_after: float = 10.0  # seconds that it may take to end when it is told to
     given_back: bool = False  # the worker stops: the lease is kept, and nothing is written
-    task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+    task: "asyncio.Task[Any] | None" = field(default=None, repr=False)
 
 
 class HeldRuns:

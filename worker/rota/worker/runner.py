@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from random import Random
 
 import msgspec
@@ -55,7 +56,9 @@ class Runner:
 
     def begin(self, held: HeldRun, report: Report) -> None:
         """Start the handler; `report` is called once, when the attempt has ended."""
-        held.task = asyncio.create_task(self._run(held, report), name=held.run.job_id)
+        held.task = asyncio.create_task(self._attempt(held), name=held.run.job_id)
+        # Not within the task: one that is cancelled before its first step never runs at all.
+        held.task.add_done_callback(partial(self._over, held, report))
 
     def lose(self, held: HeldRun) -> None:
         """Stop a run whose lease has ended; nothing is written for it."""
@@ -72,15 +75,16 @@ class Runner:
             held.task.cancel()
             asyncio.get_running_loop().call_later(held.kill_after + _SLACK, self._tell_stuck, held)
 
-    async def _run(self, held: HeldRun, report: Report) -> None:
-        outcome: Ended | Resting | None = None
-        try:
-            outcome = await self._attempt(held)
-        except asyncio.CancelledError:
+    def _over(self, held: HeldRun, report: Report, task: "asyncio.Task[Ended | Resting]") -> None:
+        outcome = None
+        if task.cancelled():
             # Lost its lease, or the worker stops and gives it back: either way nothing is written.
             self.counts["cancelled"] += 1
-        finally:
-            report(held, None if held.lost or held.given_back else outcome)
+        elif error := task.exception():
+            self._log.error("attempt_failed", job_id=held.run.job_id, exc_info=error)
+        else:
+            outcome = task.result()
+        report(held, None if held.lost or held.given_back else outcome)
 
     async def _attempt(self, held: HeldRun) -> Ended | Resting:
         run = held.run

@@ -27,6 +27,7 @@ else
   call('PERSIST', record)
   call('ZREM', P .. ':dead', id)
   call('HSET', slot, 'run', id)
+  if call('HGET', slot, 'last') == id then call('HDEL', slot, 'last') end
   push(id, tenant(r[2]), 'RPUSH')
   save()
   answer('queued', id)

@@ -131,7 +131,7 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
 
 
 class GroupSpec(_Spec, frozen=True, kw_only=True):
-    """A group of tenants; its workers serve no other group unless told to."""
+    """A group of tenants."""
 
 
 class TenantSpec(_Spec, frozen=True, kw_only=True):
