@@ -4,8 +4,9 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.run import Claimed
 from rota.common.state import State
-from rota.common.store import LEASE_MS, Claimed, Store
+from rota.common.store import LEASE_MS, Store
 from tests.support import backup, builders, recount, rollback
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS, WORKER
 

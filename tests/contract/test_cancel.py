@@ -5,9 +5,9 @@ import pytest
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.dead_letters import DeadLetters
-from rota.common.intervention import GATED, Intervention
+from rota.common.intervention import Intervention
 from rota.common.state import State
-from rota.common.store import Store
+from rota.common.store import GATED, Store
 from tests.support import builders, workers
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS, WORKER, Seeded
 

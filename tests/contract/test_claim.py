@@ -5,8 +5,9 @@ from typing import Any
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.link import Link
+from rota.common.run import Occurrence
 from rota.common.state import State
-from rota.common.store import LEASE_MS, Occurrence, Store
+from rota.common.store import LEASE_MS, Store
 from tests.support import builders, recount
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS, WORKER
 

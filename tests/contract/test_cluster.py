@@ -10,8 +10,9 @@ from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.link import Call
+from rota.common.run import Ended, Occurrence
 from rota.common.state import Operation
-from rota.common.store import Ended, Occurrence, Store
+from rota.common.store import Store
 from tests.chaos.server import Server
 from tests.support import builders
 from tests.support.builders import WORKER

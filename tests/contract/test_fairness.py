@@ -4,8 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from rota.common import keys
+from rota.common.run import Claimed
 from rota.common.state import State
-from rota.common.store import Claimed, Store
+from rota.common.store import Store
 from tests.support import builders
 from tests.support.builders import GROUP
 

@@ -7,8 +7,9 @@ import pytest
 
 from rota.common import keys
 from rota.common.link import Link
+from rota.common.run import Lead
 from rota.common.scripts import GATE_MS
-from rota.common.store import Lead, Store
+from rota.common.store import Store
 from tests.support import builders
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 from tests.support.proxy import Proxy

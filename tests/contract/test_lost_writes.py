@@ -9,8 +9,9 @@ import pytest
 
 from rota.common import keys
 from rota.common.link import Link
+from rota.common.run import Claimed, Occurrence
 from rota.common.scripts import GATE_MS
-from rota.common.store import Claimed, Occurrence, Store
+from rota.common.store import Store
 from tests.support import builders, recount
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 from tests.support.servers import Server

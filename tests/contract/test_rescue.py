@@ -3,8 +3,9 @@
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.message import Completion, Failure
+from rota.common.run import Claimed, Rescued
 from rota.common.state import State
-from rota.common.store import LEASE_MS, Claimed, Rescued, Store
+from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import DUE_MS, GROUP, WORKER
 

@@ -9,7 +9,8 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
-from rota.common.store import Claimed, Store
+from rota.common.run import Claimed
+from rota.common.store import Store
 from rota.common.worker_info import WorkerInfo
 from rota.worker import registrar
 from rota.worker.held import HeldRun, HeldRuns

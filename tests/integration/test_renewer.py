@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from rota.common.clock import SystemClock
+from rota.common.run import Claimed, Occurrence
 from rota.common.state import State
-from rota.common.store import Claimed, Occurrence, Store
+from rota.common.store import Store
 from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.renewer import Renewer
 from tests.support import builders, probe, workers

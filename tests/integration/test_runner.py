@@ -10,7 +10,7 @@ import pytest
 from rota.common import message
 from rota.common.job import Retry
 from rota.common.message import JobRequest
-from rota.common.store import Ended, Resting
+from rota.common.run import Ended, Resting
 from rota.worker import Context, Fatal, Jobs
 from tests.support import child_app, workers
 from tests.support.bench import bench, completion, error, serving

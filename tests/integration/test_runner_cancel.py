@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rota.common.store import Ended, Resting
+from rota.common.run import Ended, Resting
 from rota.worker import Context
 from tests.support import child_app, probe, waits, workers
 from tests.support.bench import bench, error, serving

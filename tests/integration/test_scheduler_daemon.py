@@ -13,8 +13,9 @@ from rota.common.embedded import EmbeddedStore
 from rota.common.errors import StoreUnavailable
 from rota.common.job import Job
 from rota.common.link import Call, Link
+from rota.common.run import Claimed
 from rota.common.state import Operation
-from rota.common.store import Claimed, Store
+from rota.common.store import Store
 from rota.scheduler import auditor, sweeper, watcher
 from tests.support import builders, probe, schedulers
 from tests.support.builders import GROUP

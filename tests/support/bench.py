@@ -9,7 +9,7 @@ from typing import Any
 from rota.common import message
 from rota.common.clock import SystemClock
 from rota.common.message import Completion, Failure
-from rota.common.store import Claimed, Ended, Resting
+from rota.common.run import Claimed, Ended, Resting
 from rota.worker import Jobs
 from rota.worker.children import Children
 from rota.worker.held import HeldRun

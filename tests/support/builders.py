@@ -10,9 +10,10 @@ from rota.common import keys, message
 from rota.common.catalog import Catalog
 from rota.common.job import job_id
 from rota.common.message import Completion
+from rota.common.run import Adoption, Claim, Claimed, Ended, Occurrence, Resting
 from rota.common.scripts import GATE_MS
 from rota.common.state import State
-from rota.common.store import Adoption, Claim, Claimed, Ended, Occurrence, Resting, Store
+from rota.common.store import Store
 from rota.common.worker_info import HandlerInfo, WorkerInfo
 
 GROUP = "gold"

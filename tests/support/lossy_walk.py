@@ -5,9 +5,10 @@ from copy import deepcopy
 from typing import Any
 
 from rota.common import keys
+from rota.common.run import Claimed, Occurrence
 from rota.common.scripts import GATE_MS
 from rota.common.state import State
-from rota.common.store import LEASE_MS, Claimed, Occurrence, Store
+from rota.common.store import LEASE_MS, Store
 from tests.support import backup, builders
 from tests.support.builders import GROUP
 from tests.support.walk import HANDLERS, WORKERS, Walk

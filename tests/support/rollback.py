@@ -1,7 +1,8 @@
 """Runs that a worker holds and the store has forgotten, whatever state it believes them in."""
 
+from rota.common.run import Claimed
 from rota.common.state import State
-from rota.common.store import Claimed, Store
+from rota.common.store import Store
 from tests.support import backup, builders
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS, Seeded
 

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from rota.common.catalog import Catalog, Slot
 from rota.common.job import Job
 from rota.common.message import Completion
+from rota.common.run import Claimed
 from rota.common.service import Loop
-from rota.common.store import Claimed, Store
+from rota.common.store import Store
 from rota.scheduler.daemon import SchedulerDaemon
 from rota.scheduler.led_group import LedGroup
 from tests.support import builders, probe, workers

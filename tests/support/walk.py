@@ -3,8 +3,9 @@
 from collections import Counter
 from random import Random
 
+from rota.common.run import Claimed, Occurrence
 from rota.common.state import State
-from rota.common.store import LEASE_MS, Claimed, Occurrence, Store
+from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import DUE_MS, GROUP, HANDLER
 

@@ -15,7 +15,8 @@ from rota.common import keys, message
 from rota.common.job import Retry, job_id
 from rota.common.link import Link
 from rota.common.message import Completion, JobRequest
-from rota.common.store import Occurrence, Rescued, Store
+from rota.common.run import Occurrence, Rescued
+from rota.common.store import Store
 from rota.worker.daemon import WorkerDaemon, WorkerOptions
 from rota.worker.registry import Jobs
 from tests.support import probe

@@ -6,8 +6,9 @@ import pytest
 
 from rota.common.catalog import Catalog
 from rota.common.message import Failure
+from rota.common.run import Ended
 from rota.common.state import State
-from rota.common.store import Ended, Store
+from rota.common.store import Store
 from tests.support import builders, workers
 from tests.support.builders import GROUP
 from tests.support.definitions import job

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from rota.common.message import JobRequest
-from rota.common.store import Claimed
+from rota.common.run import Claimed
 from rota.worker import Context
 from tests.support import audit
 from tests.support.audit import Audit

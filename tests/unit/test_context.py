@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from rota.common.job import Retry
 from rota.common.message import JobRequest
-from rota.common.store import Claimed
+from rota.common.run import Claimed
 from rota.worker import Cancelled, Context
 
 REQUEST = JobRequest(tenant="acme", job="import", handler="a", retry=Retry(attempts=5))

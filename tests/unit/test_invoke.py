@@ -11,7 +11,7 @@ import structlog
 
 from rota.common import message
 from rota.common.message import Failure, JobRequest
-from rota.common.store import Claimed
+from rota.common.run import Claimed
 from rota.worker import Context, Jobs
 from rota.worker.invoke import BadResult, encode_result, failure_of, invoke
 

@@ -1,14 +1,11 @@
 """What people, and schedulers for them, do to single runs: cancel, replay, purge."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rota.common import keys
-from rota.common.link import LONGEST_BLOCK, Call
+from rota.common.link import LONGEST_BLOCK
 from rota.common.state import Operation
-from rota.common.store import Store
-
-GATED = "gated"  # the word for a group whose gate is open: nothing was done
+from rota.common.store import GATED, Store
 
 
 class Intervention:
@@ -43,12 +40,5 @@ class Intervention:
         self, operation: Operation, runs: Sequence[tuple[str, str]], *, refused: bool = False
     ) -> list[list[str]]:
         """Return each script's words; `refused` tells that it does nothing while a gate is open."""
-        epochs = self._store.epochs
-        calls = [Call(operation, keys.root(g), (epochs.known(g), run)) for g, run in runs]
-        replies: list[Any] = await self._store.link.batch(calls)
-        words: list[list[str]] = []
-        for (group, _), (epoch, wait_ms, *values) in zip(runs, replies, strict=True):
-            epochs.note(group, epoch, wait_ms)
-            gated = refused and wait_ms
-            words.append([GATED] if gated else [value.decode() for value in values])
-        return words
+        answers = await self._store.ask([(operation, group, (run,)) for group, run in runs])
+        return [[GATED] if refused and answer.wait_ms else answer.words() for answer in answers]

@@ -26,7 +26,7 @@ class Reconciliation:
             for part in (items[i : i + _CHECKED] for i in range(0, len(items), _CHECKED))
         ]
         answers = await self._store.ask(calls) if calls else []
-        return [pair for answer in answers for pair in _pairs(answer.words())]
+        return [pair for answer in answers for pair in answer.pairs()]
 
     async def recount(self, group: str, busy: Iterable[str], most: int) -> list[tuple[str, str]]:
         """Correct the counters of `group`, among them those of the tenants `busy`.
@@ -34,8 +34,4 @@ class Reconciliation:
         Returns word and detail for each repair; `too_many` if there are more than `most` to count.
         """
         (answer,) = await self._store.ask([(RECOUNT, group, (most, *busy))])
-        return _pairs(answer.words())
-
-
-def _pairs(words: list[str]) -> list[tuple[str, str]]:
-    return list(zip(words[::2], words[1::2], strict=True))
+        return answer.pairs()

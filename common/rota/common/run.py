@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from rota.common.job import Job
+
 
 class Occurrence(NamedTuple):
     """A run to enqueue. `due_ms` is 0 for one that stands for no occurrence."""
@@ -14,6 +16,12 @@ class Occurrence(NamedTuple):
     attempts: int
     keep_ms: int  # how long the finished run is kept for somebody who waits
     body: bytes  # msgpack of `JobRequest`
+
+    @classmethod
+    def of(cls, job: Job, job_id: str, *, due_ms: int, keep_ms: int, body: bytes) -> "Occurrence":
+        """Return the run `job_id` of `job`; `body` is the request that all its runs share."""
+        attempts = job.retry.attempts
+        return cls(job_id, job.tenant, job.name, job.handler, due_ms, attempts, keep_ms, body)
 
 
 class Claimed(NamedTuple):

@@ -13,19 +13,7 @@ from rota.common.run import Adoption, Claim, Claimed, Ended, Lead, Occurrence, R
 from rota.common.scripts import LEAD
 from rota.common.state import Operation
 
-__all__ = [
-    "LEASE_MS",
-    "Adoption",
-    "Claim",
-    "Claimed",
-    "Ended",
-    "Lead",
-    "Occurrence",
-    "Rescued",
-    "Resting",
-    "Store",
-]
-
+GATED = "gated"  # the word for a group whose gate is open: nothing was done
 LEASE_MS = 15_000  # a worker that is silent for so long has lost its runs
 _SWEEP_LIMIT = 500  # the most runs that one script moves, to keep every script short
 
@@ -40,6 +28,11 @@ class Answer(NamedTuple):
         """Return the values as text."""
         return [value.decode() for value in self.values]
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the values as pairs of words."""
+        words = self.words()
+        return list(zip(words[::2], words[1::2], strict=True))
+
 
 class Store:
     """One store, as scheduler, workers and commands see it."""
@@ -47,7 +40,6 @@ class Store:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.epochs = Epochs()
-        # Somewhere else than a process before us that had our name: its claims are not ours.
         self._requests: dict[str, int] = {}  # number of the next claim in each group
 
     async def ask(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Answer]:
@@ -97,7 +89,7 @@ class Store:
             ]
         )
         return {
-            group: [("gated", "")] * len(runs[group]) if answer.wait_ms else _pairs(answer.values)
+            group: [(GATED, "")] * len(runs[group]) if answer.wait_ms else answer.pairs()
             for group, answer in zip(runs, answers, strict=True)
         }
 
@@ -136,7 +128,10 @@ class Store:
         return words, claimed
 
     def _request(self, group: str) -> int:
-        """Return the number of our next claim in `group`."""
+        """Return the number of our next claim in `group`.
+
+        From anywhere on: the claims of a process before us that had our name are not ours.
+        """
         return self._requests.setdefault(group, getrandbits(48))
 
     async def renew(
@@ -252,11 +247,6 @@ class Store:
     async def ping(self) -> None:
         """Return if the store answers; raises `StoreUnavailable` if it does not."""
         await self.link.command("PING")
-
-
-def _pairs(reply: list[bytes]) -> list[tuple[str, str]]:
-    words = [value.decode() for value in reply]
-    return list(zip(words[::2], words[1::2], strict=True))
 
 
 def _by_group(runs: Iterable[Claimed]) -> dict[str, list[Claimed]]:

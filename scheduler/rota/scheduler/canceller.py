@@ -3,9 +3,9 @@
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.errors import NotFound, Refused
-from rota.common.intervention import GATED, Intervention
+from rota.common.intervention import Intervention
 from rota.common.link import Link
-from rota.common.store import Store
+from rota.common.store import GATED, Store
 
 
 async def cancel(job_id: str, link: Link) -> str:

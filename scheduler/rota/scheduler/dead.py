@@ -7,9 +7,9 @@ import msgspec
 from rota.common.catalog import Catalog
 from rota.common.dead_letters import DeadLetter, DeadLetters
 from rota.common.errors import NotFound
-from rota.common.intervention import GATED, Intervention
+from rota.common.intervention import Intervention
 from rota.common.link import Link
-from rota.common.store import Store
+from rota.common.store import GATED, Store
 
 _REFUSED = {
     GATED: "the store was restarted and opens in a few seconds",

@@ -8,10 +8,11 @@ from rota.common import clock as clocks
 from rota.common import message
 from rota.common.clock import Clock
 from rota.common.errors import StoreError
-from rota.common.intervention import GATED, Intervention
+from rota.common.intervention import Intervention
 from rota.common.job import Job, job_id
+from rota.common.run import Occurrence
 from rota.common.service import Loop
-from rota.common.store import Occurrence, Store
+from rota.common.store import GATED, Store
 from rota.scheduler.awaited import Awaited, InFlight
 
 _GATED = 0.5  # seconds between tries while a gate is open
@@ -50,16 +51,8 @@ class Dispatcher(Loop):
 
     def fire(self, job: Job, due_ms: int) -> None:
         """Enqueue the occurrence of `job` that is due at `due_ms`, with the next round trip."""
-        occurrence = Occurrence(
-            job_id(job.ref, due_ms),
-            job.tenant,
-            job.name,
-            job.handler,
-            due_ms,
-            job.retry.attempts,
-            0,
-            self._body(job),
-        )
+        run_id = job_id(job.ref, due_ms)
+        occurrence = Occurrence.of(job, run_id, due_ms=due_ms, keep_ms=0, body=self._body(job))
         self._outbox.setdefault(job.group, []).append((job, occurrence))
         self.wake()
 
@@ -128,7 +121,7 @@ class Dispatcher(Loop):
             return None
         runs = {group: [run for _, run in batch] for group, batch in batches.items()}
         replies = await self._store.enqueue(runs, terms)
-        gated = {group for group, answers in replies.items() if answers[0][0] == "gated"}
+        gated = {group for group, answers in replies.items() if answers[0][0] == GATED}
         # Only now: what the store did not answer is sent again, which it takes as the same.
         for group in replies.keys() - gated:
             # What we have lost, or lost and got back, meanwhile, is another leader's business.

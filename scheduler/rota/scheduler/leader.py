@@ -7,8 +7,9 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
 from rota.common.errors import StoreError, StoreUnavailable
+from rota.common.run import Lead
 from rota.common.service import Loop
-from rota.common.store import Lead, Store
+from rota.common.store import Store
 from rota.scheduler.balance import Balance
 
 TTL = 6.0  # seconds that a leader may be silent

@@ -12,7 +12,8 @@ from rota.common.errors import NotFound, Refused
 from rota.common.job import Job, job_id
 from rota.common.link import Link
 from rota.common.message import Completion, Failure
-from rota.common.store import Occurrence, Store
+from rota.common.run import Occurrence
+from rota.common.store import GATED, Store
 
 KEEP_MS = 3_600_000  # how long the result of a triggered run is kept
 
@@ -63,18 +64,11 @@ async def trigger(job: Job, *, store: Store, clock: Clock) -> str:
 
     Raises `Refused` when a run of it is in flight.
     """
-    run = Occurrence(
-        job_id(job.ref, clock.now_ms(), manual=True),
-        job.tenant,
-        job.name,
-        job.handler,
-        0,
-        job.retry.attempts,
-        KEEP_MS,
-        message.encode(message.request_for(job)),
-    )
+    run_id = job_id(job.ref, clock.now_ms(), manual=True)
+    body = message.encode(message.request_for(job))
+    run = Occurrence.of(job, run_id, due_ms=0, keep_ms=KEEP_MS, body=body)
     word, detail = (await store.enqueue({job.group: [run]}))[job.group][0]
-    if word == "gated":
+    if word == GATED:
         raise Refused("not triggered: the store was restarted and opens in a few seconds")
     if word == "busy":
         raise Refused(

@@ -11,7 +11,7 @@ from rota.worker.failure import Cancelled
 
 
 class Held(Protocol):
-    """What identifies one attempt; `rota.common.store.Claimed` is one."""
+    """What identifies one attempt; `rota.common.run.Claimed` is one."""
 
     @property
     def group(self) -> str:

@@ -7,8 +7,9 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
 from rota.common.errors import StoreError
+from rota.common.run import Claim, Ended, Resting
 from rota.common.service import Loop
-from rota.common.store import LEASE_MS, Claim, Ended, Resting, Store
+from rota.common.store import LEASE_MS, Store
 from rota.worker.bell import Bell
 from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.history import History

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from rota.common.store import Claimed
+from rota.common.run import Claimed
 
 
 @dataclass(slots=True, eq=False)

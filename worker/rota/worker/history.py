@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from rota.common.clock import Clock
-from rota.common.store import Ended
+from rota.common.run import Ended
 
 _SECONDS = 30.0  # longer than any replica may lag behind and still be promoted
 _MOST = 10_000  # a worker that completes more than this in that time keeps the newest

@@ -3,34 +3,25 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypedDict
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common import message
 from rota.common.clock import Clock
 from rota.common.link import Link
+from rota.common.run import Adoption, Claimed
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
-from rota.common.store import LEASE_MS, Adoption, Claimed, Store
+from rota.common.store import LEASE_MS, Store
 from rota.worker.held import HeldRun, HeldRuns
 
 _SAFE = 0.9  # of a lease: at this age, without a renewal, we take it for lost
 
 
-class _Needs(TypedDict):
-    worker_id: str
-    store: Store
-    held: HeldRuns
-    clock: Clock
-    lose: Callable[[HeldRun], None]
-    cancel: Callable[[HeldRun], None]
-    lease_ms: int
-    log: FilteringBoundLogger
+class _Renewing(Loop):
+    """Renews leases, those of a group in one round trip; runs in the renewer's own event loop."""
 
-
-class _LeaseLoop(Loop):
-    """Looks after the leases; runs in the renewer's own event loop."""
+    interruptible = True  # a renewal may be repeated, and its reply may never come
 
     def __init__(
         self,
@@ -46,6 +37,7 @@ class _LeaseLoop(Loop):
     ) -> None:
         super().__init__(log=log)
         self.longest_pause = lease_ms / 6000  # a store that is back must hear of us in time
+        self.renewed_at = clock.monotonic()  # when a turn last renewed all that was due
         self._worker_id = worker_id
         self._store = store
         self._held = held
@@ -53,13 +45,6 @@ class _LeaseLoop(Loop):
         self._lose = lose
         self._cancel = cancel
         self._lease_ms = lease_ms
-
-
-class _Renewing(_LeaseLoop):
-    """Renews leases, those of a group in one round trip."""
-
-    interruptible = True  # a renewal may be repeated, and its reply may never come
-    renewed_at = 0.0  # monotonic time of the last turn that renewed all that was due
 
     async def turn(self) -> float:
         """Renew every lease of which a third is over."""
@@ -108,11 +93,26 @@ def _adoption(run: Claimed) -> Adoption:
     return Adoption(run, request.tenant, request.job, request.handler, request.retry.attempts)
 
 
-class _Guarding(_LeaseLoop):
+class _Guarding(Loop):
     """Gives runs up before their leases end.
 
     Apart from the renewals, because one whose reply does not come may outlast the lease.
     """
+
+    def __init__(
+        self,
+        *,
+        held: HeldRuns,
+        clock: Clock,
+        lose: Callable[[HeldRun], None],
+        lease_ms: int,
+        log: FilteringBoundLogger,
+    ) -> None:
+        super().__init__(log=log)
+        self._held = held
+        self._clock = clock
+        self._lose = lose
+        self._lease_ms = lease_ms
 
     async def turn(self) -> float:
         """Give up what was not renewed in time."""
@@ -189,31 +189,13 @@ class Renewer:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         link = Link(self._url, gate_ms=self._gate_ms)
-
-        def lose(held: HeldRun) -> None:
-            main.call_soon_threadsafe(self._lose, held)  # the task belongs to the main loop
-
-        def cancel(held: HeldRun) -> None:
-            main.call_soon_threadsafe(self._cancel, held)
+        store = Store(link)
 
         def reopened(group: str, _: float) -> None:
             main.call_soon_threadsafe(self._reopened, group)
 
-        store = Store(link)
         store.epochs.reopened.append(reopened)
-        needs = _Needs(
-            worker_id=self._worker_id,
-            store=store,
-            held=self._held,
-            clock=self._clock,
-            lose=lose,
-            cancel=cancel,
-            lease_ms=self._lease_ms,
-            log=self._log,
-        )
-        self._renewing = _Renewing(**needs)
-        self._renewing.renewed_at = self._clock.monotonic()
-        loops: list[Loop] = [self._renewing, _Guarding(**needs)]
+        loops = self._build(store, main)
         for loop in loops:
             await loop.start()
         watch = [asyncio.create_task(self._tell_failure(loop, main)) for loop in loops]
@@ -224,6 +206,32 @@ class Renewer:
         for loop in loops:
             await loop.stop()
         await link.close()
+
+    def _build(self, store: Store, main: asyncio.AbstractEventLoop) -> list[Loop]:
+        def lose(held: HeldRun) -> None:
+            main.call_soon_threadsafe(self._lose, held)  # the task belongs to the main loop
+
+        def cancel(held: HeldRun) -> None:
+            main.call_soon_threadsafe(self._cancel, held)
+
+        self._renewing = _Renewing(
+            worker_id=self._worker_id,
+            store=store,
+            held=self._held,
+            clock=self._clock,
+            lose=lose,
+            cancel=cancel,
+            lease_ms=self._lease_ms,
+            log=self._log,
+        )
+        guarding = _Guarding(
+            held=self._held,
+            clock=self._clock,
+            lose=lose,
+            lease_ms=self._lease_ms,
+            log=self._log,
+        )
+        return [self._renewing, guarding]
 
     async def _tell_failure(self, loop: Loop, main: asyncio.AbstractEventLoop) -> None:
         await loop.failed.wait()

@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common import backoff, message
 from rota.common.clock import Clock
 from rota.common.message import Completion, Failure, JobRequest
-from rota.common.store import Ended, Resting
+from rota.common.run import Ended, Resting
 from rota.worker.arguments import BadArguments
 from rota.worker.children import Children, RemoteFailure
 from rota.worker.context import Context

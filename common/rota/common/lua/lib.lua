@@ -85,12 +85,16 @@ local function charge(t, ms)
   t.vt = t.vt + ms / t.weight
 end
 
--- Put a pointer into the tenant's queue; `command` is RPUSH, or LPUSH for one that had its turn.
-local function push(id, t, command)
-  call(command, t.queue, id)
+local function make_busy(t)
   if not t.busy then
     t.busy, t.vt, weight = true, math.max(t.vt, v), weight + t.weight
   end
+end
+
+-- Put a pointer into the tenant's queue; `command` is RPUSH, or LPUSH for one that had its turn.
+local function push(id, t, command)
+  call(command, t.queue, id)
+  make_busy(t)
   t.queued, pushed = true, pushed + 1
 end
 
@@ -130,9 +134,7 @@ end
 
 -- Let `t` pay for a run that starts now, under `held` and the worker's lease.
 local function begin_attempt(id, t, held, worker, lease)
-  if not t.busy then
-    t.busy, t.vt, weight = true, math.max(t.vt, v), weight + t.weight
-  end
+  make_busy(t)
   call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', int(held), 'worker', worker,
        'at', int(now), 'charged', t.est)
   call('ZADD', P .. ':leases', int(now + lease), id)
@@ -185,6 +187,12 @@ local function advance_cursor(slot, due)
   if due > 0 and due > tonumber(call('HGET', slot, 'due') or 0) then
     call('HSET', slot, 'due', int(due))
   end
+end
+
+-- How long until the first entry of a ZSET of times is due, in ms; -1 if there is none.
+local function until_first(key)
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  return first[2] and math.max(0, tonumber(first[2]) - now) or -1
 end
 
 local function publish(completion)

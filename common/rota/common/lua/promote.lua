@@ -21,6 +21,5 @@ for _, id in ipairs(ids) do
   end
 end
 save()
-local first = call('ZRANGE', P .. ':retries', 0, 0, 'WITHSCORES')
-answer(#ids, first[2] and math.max(0, tonumber(first[2]) - now) or -1)
+answer(#ids, until_first(P .. ':retries'))
 return reply

@@ -39,6 +39,5 @@ for _, id in ipairs(ids) do
   end
 end
 save()
-local first = call('ZRANGE', P .. ':leases', 0, 0, 'WITHSCORES')
-answer(first[2] and math.max(0, tonumber(first[2]) - now) or -1, unpack(rescued))
+answer(until_first(P .. ':leases'), unpack(rescued))
 return reply
