@@ -12,23 +12,15 @@ from tests.support.topologies import Sentinels
 @pytest.fixture(scope="session")
 def sentinels() -> Iterator[Sentinels]:
     """Return a master that sentinels manage. Don't make it fail: start one of your own."""
-    started = Sentinels()
-    try:
-        started.start()
+    with Sentinels() as started:
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="session")
 def running_cluster() -> Iterator[Cluster]:
     """Return a cluster; take `cluster` instead, which is whole and empty."""
-    started = Cluster()
-    try:
-        started.start()
+    with Cluster() as started:
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture

@@ -51,12 +51,8 @@ class Listener:
 @pytest.fixture
 def doomed() -> Iterator[Sentinels]:
     """Return a master that sentinels manage, for a test that makes it fail."""
-    started = Sentinels()
-    try:
-        started.start()
+    with Sentinels() as started:
         yield started
-    finally:
-        started.stop()
 
 
 async def strike(topology: Topology, server: Server, fault: str) -> None:

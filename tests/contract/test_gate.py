@@ -90,7 +90,7 @@ async def test_failover(tmp_path: Path) -> None:
         async with Server(tmp_path, master=master) as replica, connected(replica) as after:
             await replica.caught_up()
             await replica.promote()
-            await master.kill()
+            master.kill()
             words = await builders.enqueue(after, builders.occurrence(job="next"))
 
             assert [("gated", "")] == words

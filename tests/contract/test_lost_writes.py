@@ -118,7 +118,7 @@ async def test_failover(tmp_path: Path, seed: int) -> None:
         while len(platform.completed) < known + 5 or not platform.held:
             await platform.step()
         await before.link.close()
-        await master.kill()
+        master.kill()
         await platform.fail_over(after)
         await platform.drain()
         differences = await recount.differences(after)

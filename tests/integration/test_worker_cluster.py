@@ -16,12 +16,8 @@ from tests.support.topologies import opened
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """Return a cluster of its own."""
-    started = Cluster()
-    try:
-        started.start()
+    with Cluster() as started:
         yield started
-    finally:
-        started.stop()
 
 
 _REOPENED = 30.0  # seconds until the promoted replica is found and its gate has closed

@@ -1,9 +1,7 @@
 """A real Redis Cluster on loopback, groups on each of its masters, and slots that move.
 
-cluster = Cluster()
-cluster.start()             from the main thread: nothing that is started outlives it
-...                         Link(cluster.url), asyncio.run(cluster.move(key, target)), ...
-cluster.stop()
+with Cluster() as cluster:          from the main thread: nothing that is started outlives it
+    ...                             Link(cluster.url), asyncio.run(cluster.move(key, target)), ...
 """
 
 from redis.crc import key_slot

@@ -1,9 +1,7 @@
 """A master that sentinels manage, for real, on loopback; a cluster is in `clusters`.
 
-sentinels = Sentinels()
-sentinels.start()           from the main thread: nothing that is started outlives it
-...                         Link(sentinels.url), asyncio.run(sentinels.fail_over()), ...
-sentinels.stop()
+with Sentinels() as sentinels:      from the main thread: nothing that is started outlives it
+    ...                             Link(sentinels.url), asyncio.run(sentinels.fail_over()), ...
 """
 
 import asyncio
@@ -14,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rota.common.errors import StoreError
 from rota.common.link import Link
@@ -61,6 +59,17 @@ class Topology(ABC):
         for server in self.servers:
             server.kill()
         self._temporary.cleanup()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()  # of part of it
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     async def empty(self) -> None:
         """Delete all keys and scripts, on replicas too."""

@@ -15,7 +15,7 @@ from rota.common.service import Loop
 from rota.common.store import GATED, Store
 from rota.scheduler.awaited import Awaited, InFlight
 
-_GATED = 0.5  # seconds between tries while a gate is open
+_GATE_PAUSE = 0.5  # seconds between tries while a gate is open
 _BATCH = 500  # the most occurrences that one script takes, to keep every script short
 
 Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
@@ -111,7 +111,7 @@ class Dispatcher(Loop):
         for (_, run_id), word in zip(runs, words, strict=True):
             if word != GATED:
                 self._doomed.pop(run_id, None)
-        return _GATED if self._doomed else None
+        return _GATE_PAUSE if self._doomed else None
 
     async def _enqueue(self) -> float | None:
         self._over.clear()
@@ -129,7 +129,7 @@ class Dispatcher(Loop):
                 self._settle(group, batches[group], replies[group])
         if self._outbox.keys() - gated:
             return 0
-        return _GATED if self._outbox else None
+        return _GATE_PAUSE if self._outbox else None
 
     async def stop(self) -> None:
         """Send what is left, once, and stop."""
