@@ -54,9 +54,10 @@ class Courier(Loop):
         self._bells: dict[str, Bell] = {}
         self._ended: list[Ended] = []
         self._resting: list[Resting] = []
-        self._asked: set[str] = set()  # groups whose epoch we are to ask for
+        # Groups whose epoch we are to ask for: a store that is back must hear in time, before its
+        # gate closes, what has ended in each of them.
+        self._asked: set[str] = set()
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
-        # A store that is back must hear in time, before its gate closes, what has ended.
         self.longest_pause = lease_ms / 6000
         self._answered: dict[str, float] = {}  # monotonic time of each group's last answered claim
         self._free_since = 0.0  # monotonic time since which there are free places
@@ -78,6 +79,7 @@ class Courier(Loop):
                 worker_id=self._worker_id,
                 store=self._store,
                 rung=self._rung,
+                unheard=self.look,
                 log=self._base_log,
             )
             bell.failed = self.failed  # without it we are deaf: its failure is ours
@@ -172,6 +174,7 @@ class Courier(Loop):
             # Sent again with the next turn: the scripts take the same report twice as once.
             self._ended = ended + self._ended
             self._resting = resting + self._resting
+            self._asked.update(self._bells)
             raise
         self._history.add([end for end in ended if words.get(end.run.job_id) == "completed"])
         unsent = [end for end in ended if end.run.job_id not in words]
@@ -180,7 +183,7 @@ class Courier(Loop):
         for job_id, word in words.items():
             if word == "stale":
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
-        self._asked -= claims.keys()
+        self._asked = (self._asked | asked.keys()) - claims.keys()
         for group, claim in claims.items():
             self._answered[group] = self._clock.monotonic()
             if group not in wanted:
@@ -207,6 +210,7 @@ class Courier(Loop):
         again = self._history.of(group)
         self.log.warning("store_reopened", group=group, gate_s=wait_s, completions=len(again))
         self._ended += again
+        self._asked.update(self._bells)  # they may be on the same server
         self.wake()
 
     @property
