@@ -10,6 +10,8 @@ import rota.common
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.job import Job, Schedule
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.reconciliation import Reconciliation
 from rota.common.state import State
 from rota.common.store import Store
@@ -65,8 +67,15 @@ async def test_types(store: Store) -> None:
         tenant="acme", name="import", group=GROUP, handler="h", schedule=Schedule(kind="cron")
     )
     await Catalog(store.link).publish(GROUP, [job])
-    for state in reversed(State):  # the queued run last: whoever claims would take it
+    rated = {"rated": TenantLimits(interval_ms=HOUR_MS)}
+    await Limiter(store).limit(GROUP, GroupLimits(tenants=rated))
+    for state in set(State) - {State.QUEUED, State.HELD}:
         await builders.seed(store, state, job=state.value)
+    await builders.enqueue(store, *(builders.occurrence("rated", job) for job in ("a", "b")))
+    await builders.claim(store, n=9)
+    await builders.seed(store, State.HELD, job="held")
+    await builders.enqueue(store, builders.occurrence(job="queued", handler="mail.send"))
+    await Limiter(store).limit(GROUP, GroupLimits(handlers={builders.HANDLER: 9}, tenants=rated))
     await store.lead(GROUP, "s1", HOUR_MS, wanted=True)
     # As one that serves a handler is woken when another one sets its run aside.
     await store.link.command("RPUSH", keys.wake_worker(GROUP, builders.WORKER), "1")
@@ -84,7 +93,8 @@ async def test_types(store: Store) -> None:
         "worker_id": builders.WORKER,
     }
     for maker in MAKERS:
-        key = maker(*(parameters[name] for name in inspect.signature(maker).parameters))
+        needed = inspect.signature(maker).parameters.values()
+        key = maker(*(parameters[p.name] for p in needed if p.default is p.empty))
         kind = await store.link.command("TYPE", key)
 
         assert (inspect.getdoc(maker) or "").split()[2].lower() == kind.decode(), key

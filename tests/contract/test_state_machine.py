@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from rota.common import keys
 from rota.common.state import TRANSITIONS, Operation, State
 from rota.common.store import Store
 from tests.support import builders, calls
-from tests.support.builders import HOUR_MS, WORKER
+from tests.support.builders import GROUP, HOUR_MS, WORKER
 
 
 class Move(NamedTuple):
@@ -22,6 +23,7 @@ class Move(NamedTuple):
     outcome: str = "succeeded"
     cancelled: bool = False  # whether somebody has cancelled the run before
     rest_ms: int = 0  # that a run which is given back rests
+    limited: bool = False  # whether its tenant has as many runs as it may
 
 
 MOVES = [
@@ -30,6 +32,7 @@ MOVES = [
     Move(State.QUEUED, Operation.CLAIM, State.HELD, worker="other"),
     Move(State.HELD, Operation.CLAIM, State.RUNNING),
     Move(State.HELD, Operation.CLAIM, State.HELD, worker="other"),
+    Move(State.HELD, Operation.CLAIM, State.QUEUED, limited=True),
     Move(State.RUNNING, Operation.RENEW, State.RUNNING),
     Move(None, Operation.ADOPT, State.RUNNING),
     Move(State.QUEUED, Operation.ADOPT, State.RUNNING),
@@ -94,6 +97,10 @@ async def test_lawful_move(store: Store, move: Move) -> None:
     if move.cancelled:
         await calls.call(
             store, Operation.CANCEL, calls.arguments(Operation.CANCEL, seeded, move.worker)
+        )
+    if move.limited:
+        await store.link.command(
+            "HSET", keys.tenant(GROUP, "acme"), "limits", "1 0 1 0", "running", 1
         )
     if move.operation in (Operation.PROMOTE, Operation.RESCUE):
         await builders.shift(store, HOUR_MS)

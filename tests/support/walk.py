@@ -87,7 +87,7 @@ class Walk:
 
     async def _see_what_was_set_aside(self) -> None:
         for job_id, state in self.states.items():
-            if state is State.QUEUED and "/strange:" in job_id:
+            if state in {State.QUEUED, State.HELD} and "/strange:" in job_id:
                 actual = await builders.state_of(self.store, job_id)
                 assert actual in {State.QUEUED, State.HELD}
                 self.states[job_id] = actual

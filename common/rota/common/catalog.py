@@ -1,18 +1,20 @@
 """What the store knows beside the runs: groups, published jobs, their slots, registered workers."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from rota.common import keys, message
-from rota.common.job import Job
+from rota.common.job import Job, Priority
 from rota.common.link import Link
 from rota.common.worker_info import WorkerInfo
 
 REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
 _CHUNK = 1_000  # commands in one round trip
 
+_PRIORITIES = get_args(Priority)
 _jobs = msgspec.msgpack.Decoder(Job)
 _workers = msgspec.msgpack.Decoder(WorkerInfo)
 _T = TypeVar("_T")
@@ -106,10 +108,31 @@ class Catalog:
 
     async def queued(self, group: str) -> dict[str, int]:
         """Return the tenants of `group` with queued runs, and how many."""
-        active = await self._link.command("ZRANGE", keys.active(group), 0, -1)
-        tenants = [name.decode() for name in active]
-        sizes = await self._many([("LLEN", keys.queue(group, tenant)) for tenant in tenants])
-        return dict(zip(tenants, sizes, strict=True))
+        rings = ["", *await self._limited_handlers(group)]
+        places = [keys.limited(group), *(keys.active(group, ring) for ring in rings)]
+        found = await self._many([("ZRANGE", place, 0, -1) for place in places])
+        tenants = sorted({name.decode() for names in found for name in names})
+        rows = await self._many([("HMGET", keys.tenant(group, name), "queues") for name in tenants])
+        lists = [
+            (tenant, keys.queue(group, tenant, ring, priority))
+            for tenant, (row,) in zip(tenants, rows, strict=True)
+            for ring in ["", *(row or b"").decode().replace("^", "").split()]
+            for priority in (_PRIORITIES if row and b"^" in row else ["normal"])
+        ]
+        sizes = await self._many([("LLEN", key) for _, key in lists])
+        queued: Counter[str] = Counter()
+        for (tenant, _), size in zip(lists, sizes, strict=True):
+            queued[tenant] += size
+        return dict(queued)
+
+    async def weights(self, groups: Sequence[str]) -> dict[str, float]:
+        """Return the weights of `groups` among each other; 1 where none was published."""
+        rows = await self._many([("HGET", keys.root(group), "share") for group in groups])
+        return {group: float(row or 1) for group, row in zip(groups, rows, strict=True)}
+
+    async def _limited_handlers(self, group: str) -> list[str]:
+        names = await self._link.command("HKEYS", keys.caps(group))
+        return sorted(name.decode() for name in names if name)
 
     async def running(self, group: str) -> list[tuple[str, str, int, int]]:
         """Return job_id, worker, attempt and start (ms, store's clock) of each running run."""

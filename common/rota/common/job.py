@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+Priority = Literal["high", "normal", "low"]
 KILL_AFTER_MS = 10_000  # one object, so that a request need not carry it
 
 
@@ -40,6 +41,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Literal["skip", "cancel"] = (
         "skip"  # what to do when due while the last run is not over
     )
+    priority: Priority = "normal"  # among the queued runs of its own tenant
 
     @property
     def ref(self) -> str:

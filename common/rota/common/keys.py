@@ -13,7 +13,8 @@ def groups() -> str:
 def root(group: str) -> str:
     """Return the HASH of what the group has one of. Kept.
 
-    Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight.
+    Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight, and
+    share: the group's weight among the groups of a worker, and limited, if anybody has a limit.
     The gate: server (the process's run_id), epoch, gate (when it closes, ms), and born: the epoch
     in which the group began without a witness, 0 once one has come. The lead: leader, led_until
     (ms) and term. And fence, the highest one given.
@@ -36,19 +37,53 @@ def run(group: str, job_id: str) -> str:
     return f"{root(group)}:j:{job_id}"
 
 
-def queue(group: str, tenant: str) -> str:
-    """Return the LIST of a tenant's queued job_ids. Gone when empty."""
-    return f"{root(group)}:q:{tenant}"
+def queue(group: str, tenant: str, ring: str = "", priority: str = "normal") -> str:
+    """Return the LIST of a tenant's queued job_ids. Gone when empty.
+
+    There is one for each priority; runs of a handler that has a limit are in lists of their own.
+    """
+    own = f"@{ring}" if ring else ""
+    return f"{root(group)}:q:{tenant}{own}{'' if priority == 'normal' else f'^{priority}'}"
 
 
 def tenant(group: str, name: str) -> str:
-    """Return the HASH of a tenant's fair share: weight, running, vt, est, busy. Kept."""
+    """Return the HASH of a tenant's fair share and limits. Kept.
+
+    Share: weight, running, vt, est, busy, and owed (what its running runs were charged, and when
+    they began, in sum). Limits, 0 for none: limits (runs at a time, ms between two, burst, queued
+    runs), tat (when all permits have grown again, ms). Queues: queues (the rings that it waits in
+    beside the main one, and ^ for other priorities), turn of the priorities in each.
+    """
     return f"{root(group)}:t:{name}"
 
 
-def active(group: str) -> str:
-    """Return the ZSET of tenants with queued runs, by virtual time. Gone when empty."""
-    return f"{root(group)}:active"
+def active(group: str, ring: str = "") -> str:
+    """Return the ZSET of tenants that may start a queued run, by virtual time. Gone when empty.
+
+    That is the main ring; each handler that has a limit has one of its own.
+    """
+    return f"{root(group)}:active{f':{ring}' if ring else ''}"
+
+
+def limited(group: str) -> str:
+    """Return the ZSET of tenants with queued runs that may start none. Gone when empty.
+
+    By the time in ms at which their rates let them; infinite for those at their max_concurrency.
+    """
+    return f"{root(group)}:limited"
+
+
+def caps(group: str) -> str:
+    """Return the HASH of max_concurrency: of handlers, and under '' of the group. Gone when empty.
+
+    It is 0 for a handler whose limit was removed, while its ring drains.
+    """
+    return f"{root(group)}:caps"
+
+
+def running(group: str) -> str:
+    """Return the HASH of how many runs of each handler in `caps` are running. Gone with those."""
+    return f"{root(group)}:running"
 
 
 def held(group: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rota.common.job import Job
+from rota.common.job import Job, Priority
 
 
 class Occurrence(NamedTuple):
@@ -16,12 +16,14 @@ class Occurrence(NamedTuple):
     attempts: int
     keep_ms: int  # how long the finished run is kept for somebody who waits
     body: bytes  # msgpack of `JobRequest`
+    priority: Priority = "normal"
 
     @classmethod
     def of(cls, job: Job, job_id: str, *, due_ms: int, keep_ms: int, body: bytes) -> "Occurrence":
         """Return the run `job_id` of `job`; `body` is the request that all its runs share."""
         attempts = job.retry.attempts
-        return cls(job_id, job.tenant, job.name, job.handler, due_ms, attempts, keep_ms, body)
+        names = (job_id, job.tenant, job.name, job.handler)
+        return cls(*names, due_ms, attempts, keep_ms, body, job.priority)
 
 
 class Claimed(NamedTuple):

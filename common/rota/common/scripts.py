@@ -9,15 +9,23 @@ from rota.common.state import Operation
 LEAD = "lead"  # these scripts move no run
 RECONCILE = "reconcile"
 RECOUNT = "recount"
+LIMITS = "limits"
+LIBRARY = ("lib", "fair", "runs", "turns")  # in this order in front of the scripts
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
 _NEEDS_MEMORY = {Operation.ENQUEUE}
+_TAKES_TURNS = {Operation.CLAIM, Operation.PROMOTE}
 
 
 def source(name: str) -> str:
     """Return the text of `lua/NAME.lua`."""
     return (resources.files("rota.common") / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+def libraries(operation: str) -> tuple[str, ...]:
+    """Return what is put in front of the script: what all share, and what only some need."""
+    return LIBRARY if operation in _TAKES_TURNS else LIBRARY[:-1]
 
 
 @cache
@@ -28,5 +36,6 @@ def script(operation: str, gate_ms: int = GATE_MS) -> tuple[bytes, str]:
     """
     shebang = "#!lua\n" if operation in _NEEDS_MEMORY else "#!lua flags=allow-oom\n"
     constants = f"local GATE = {gate_ms}\n"
-    text = (shebang + constants + source("lib") + source(operation)).encode()
+    texts = [source(name) for name in (*libraries(operation), operation)]
+    text = "".join([shebang, constants, *texts]).encode()
     return text, sha1(text, usedforsecurity=False).hexdigest()

@@ -13,7 +13,7 @@ class State(StrEnum):
     QUEUED = "queued"
     """Waits in its tenant's queue; a worker's claim moves it out."""
     HELD = "held"
-    """Waits until a worker serves its handler; that worker's claim moves it out."""
+    """Waits until a worker serves its handler; that worker's claim queues it again, in front."""
     RUNNING = "running"
     """A worker holds the lease; its completion, or the end of the lease, moves it out."""
     RETRYING = "retrying"
@@ -46,7 +46,7 @@ class Operation(StrEnum):
 TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (None, Operation.ENQUEUE): (State.QUEUED,),
     (State.QUEUED, Operation.CLAIM): (State.RUNNING, State.HELD),
-    (State.HELD, Operation.CLAIM): (State.RUNNING, State.HELD),
+    (State.HELD, Operation.CLAIM): (State.RUNNING, State.HELD, State.QUEUED),
     (State.RUNNING, Operation.RENEW): (State.RUNNING,),
     (None, Operation.ADOPT): (State.RUNNING,),
     (State.QUEUED, Operation.ADOPT): (State.RUNNING,),

@@ -10,6 +10,7 @@
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          adopted  the worker holds it again, under the same fence
 --          lost     a newer claim holds the run or its job, or the run has ended: stop it
+--          What runs already is no new start: it may exceed limits on what runs at a time.
 
 local lease = tonumber(ARGV[3])
 
@@ -34,12 +35,12 @@ for i = 4, #ARGV, 9 do
   elseif forgotten(id, held) and supersede(slot, id, held) then
     withdraw(id)
     call('HSET', record, 'tenant', name, 'job', ARGV[i + 3], 'handler', ARGV[i + 4], 'due', due,
-         'attempt', ARGV[i + 6], 'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
+         'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
     call('HSETNX', record, 'keep', due == 0 and KEEP or 0)
     call('HSET', slot, 'run', id)
     advance_cursor(slot, due)
     fence = math.max(fence, held)
-    begin_attempt(id, tenant(name), held, ARGV[2], lease)
+    begin_attempt(id, tenant(name), held, ARGV[2], lease, ARGV[i + 4], ARGV[i + 6])
   else
     word = 'lost'
   end

@@ -14,7 +14,8 @@
 if wait > 0 then return reply end
 local id = ARGV[2]
 local record = P .. ':j:' .. id
-local r = call('HMGET', record, 'state', 'tenant', 'job', 'handler', 'attempt', 'keep')
+local r = call('HMGET', record, 'state', 'tenant', 'job', 'handler', 'attempt', 'keep',
+               'priority')
 local waiting = {queued = true, held = true, retrying = true}
 
 if r[1] == 'running' then
@@ -29,7 +30,7 @@ if r[1] == 'running' then
 elseif waiting[r[1]] then
   local t, hold = tenant(r[2]), P .. ':hold:' .. r[4]
   withdraw(id)
-  call('LREM', t.queue, 0, id)
+  for _, ring in ipairs({'', r[4]}) do call('LREM', list_of(t, ring, r[7]), 0, id) end
   call('LREM', hold, 0, id)
   if call('EXISTS', hold) == 0 then call('SREM', P .. ':held', r[4]) end
   -- Under a fence of our own: no earlier attempt's completion is the one that was accepted.

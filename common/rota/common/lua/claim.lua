@@ -1,6 +1,7 @@
 -- claim: queued or held -> running. Gives a worker up to n runs, the tenants with the least service
--- first, each under a lease and a fence that only ever rises. A run whose handler the worker does
--- not serve is set aside (queued -> held) for one that does; no attempt is spent on it.
+-- first, each under a lease and a fence that only ever rises, and as many as all limits allow. A run
+-- whose handler the worker does not serve is set aside (queued -> held) for one that does; no
+-- attempt is spent on it. That one queues it again (held -> queued), in front.
 -- The same request again gives the same runs again: its reply was lost.
 --
 -- KEYS[1]  the group's root key
@@ -15,7 +16,8 @@
 --                        run is job_id, fence, attempt, due (ms), body
 
 local worker, n, lease, request = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] .. ' '
-local taken, served, woken, held_left, memory = {}, {}, {}, 0, P .. ':c:' .. worker
+local given, taken, served, woken, held_left, memory = {}, {}, {}, {}, false, P .. ':c:' .. worker
+local DUE = 16  -- the most tenants that may start again after their rates, in one claim
 if wait > 0 or n == 0 then return reply end
 if call('EXISTS', P .. ':wh:' .. worker) == 0 then
   answer('unregistered')
@@ -29,12 +31,13 @@ local function serves(handler)
   return served[handler]
 end
 
-local function take(id, t)
+local function take(id, t, handler, attempt, due, body)
   -- The server's time in microseconds as floor: a fence rises even if the store lost its data.
   fence = math.max(fence + 1, clock[1] * 1000000 + clock[2])
-  call('HINCRBY', P .. ':j:' .. id, 'attempt', 1)
-  begin_attempt(id, t, fence, worker, lease)
+  catch_up(t)
+  begin_attempt(id, t, fence, worker, lease, handler, int(attempt + 1))
   taken[#taken + 1] = id
+  for _, value in ipairs({id, int(fence), int(attempt + 1), due, body}) do given[#given + 1] = value end
 end
 
 -- The wake token for this run is spent: wake by name who serves its handler.
@@ -57,40 +60,51 @@ local function set_aside(id, handler)
   wake_servers(handler)
 end
 
-local function take_held()
+-- Queue what was held for us in front, the last first.
+local function queue_held()
   for _, handler in ipairs(call('SMEMBERS', P .. ':held')) do
     if serves(handler) then
       local list = P .. ':hold:' .. handler
-      while #taken < n do
-        local id = call('LPOP', list)
-        if not id then break end
-        local r = call('HMGET', P .. ':j:' .. id, 'state', 'tenant')
-        if r[1] == 'held' then take(id, tenant(r[2])) end
+      local ids = call('LPOP', list, n) or {}
+      for i = #ids, 1, -1 do
+        local r = call('HMGET', P .. ':j:' .. ids[i], 'state', 'tenant', 'priority')
+        if r[1] == 'held' then
+          call('HSET', P .. ':j:' .. ids[i], 'state', 'queued')
+          push(ids[i], tenant(r[2]), 'LPUSH', handler, r[3])
+        end
       end
-      if call('EXISTS', list) == 1 then held_left = 1 else call('SREM', P .. ':held', handler) end
+      if call('EXISTS', list) == 1 then held_left = true else call('SREM', P .. ':held', handler) end
     end
   end
+  for _, t in pairs(tenants) do place(t) end
+end
+
+local rings, others = rings_for(serves)
+
+local function take_first(name, ring)
+  local t = tenant(name)
+  if free_at(t) > now then return place(t) end
+  local id, priority = pop(t, ring)
+  -- A pointer is only a hint: the record tells whether there is anything to claim.
+  local r = id and call('HMGET', P .. ':j:' .. id, 'state', 'handler', 'attempt', 'due', 'body') or {}
+  if r[1] == 'queued' then
+    if ring == '' and ring_of(r[2]) ~= '' then
+      push(id, t, 'RPUSH', r[2], priority)  -- its handler's limit is younger than the run
+    elseif serves(r[2]) then
+      take(id, t, unpack(r, 2))
+    else
+      set_aside(id, r[2])
+    end
+  end
+  place(t)
 end
 
 local function take_queued()
   for _ = 1, n + 32 do
-    local name = call('ZRANGE', P .. ':active', 0, 0)[1]
-    if not name or #taken == n then return end
-    local t = tenant(name)
-    local id = call('LPOP', t.queue)
-    t.queued = call('EXISTS', t.queue) == 1
-    if id then
-      -- A pointer is only a hint: the record tells whether there is anything to claim.
-      local r = call('HMGET', P .. ':j:' .. id, 'state', 'handler')
-      if r[1] == 'queued' then
-        if serves(r[2]) then take(id, t) else set_aside(id, r[2]) end
-      end
-    end
-    if t.queued then
-      call('ZADD', P .. ':active', t.vt, name)
-    else
-      call('ZREM', P .. ':active', name)
-    end
+    local name, ring
+    if #taken < n and room('') then name, ring = first_in_turn(rings) end
+    if not name then return end
+    take_first(name, ring)
   end
 end
 
@@ -100,7 +114,9 @@ local function take_again(ids)
     local run = held_by(id)
     if run and run.worker == worker then
       call('ZADD', P .. ':leases', int(now + lease), id)
+      local r = call('HMGET', P .. ':j:' .. id, 'fence', 'attempt', 'due', 'body')
       taken[#taken + 1] = id
+      for _, value in ipairs({id, unpack(r)}) do given[#given + 1] = value end
     end
   end
 end
@@ -109,19 +125,22 @@ local last = call('GET', memory) or ''
 if string.sub(last, 1, #request) == request then
   take_again(string.sub(last, #request + 1))
 else
-  take_held()
+  if meta[11] then readmit(DUE) end
+  queue_held()
   take_queued()
 end
 if #taken > 0 then call('SET', memory, request .. table.concat(taken, ' '), 'PX', int(lease)) end
+for _, t in pairs(tenants) do t.pushed = 0 end  -- what we leave is for the token below
 save()
 
-local more = math.max(held_left, call('EXISTS', P .. ':active'))
-answer('claimed', more)
-for _, id in ipairs(taken) do
-  local r = call('HMGET', P .. ':j:' .. id, 'fence', 'attempt', 'due', 'body')
-  answer(id, r[1], r[2], r[3], r[4])
-end
+local more = (held_left and room('') or filled(rings)) and 1 or 0
+answer('claimed', more, unpack(given))
 if more == 1 and call('LLEN', P .. ':wake') == 0 then
   call('RPUSH', P .. ':wake', '1')  -- what is left is for the next idle worker
+end
+while more == 0 and filled(others) do
+  local handler = filled(others)
+  wake_servers(handler)
+  others[handler] = nil
 end
 return reply

@@ -17,6 +17,7 @@ local function restored(id, held, due)
   local keep = call('HGET', record, 'keep') or (due == 0 and KEEP or 0)
   withdraw(id)
   advance_cursor(slot_of(id), due)
+  spend(tenant(name))
   call('HSET', record, 'tenant', name, 'job', job, 'due', due)
   return {id = id, fence = held, tenant = name, job = job, keep = tonumber(keep)}
 end

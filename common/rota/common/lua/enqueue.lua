@@ -3,8 +3,9 @@
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
 -- ARGV[2]  the term in which the caller leads the group; 0 for one that needs not lead
--- ARGV     from 3 on, eight values for each run:
---          job_id, tenant, job, handler, due (ms), attempts, keep (ms), body (msgpack JobRequest)
+-- ARGV     from 3 on, nine values for each run:
+--          job_id, tenant, job, handler, due (ms), attempts, keep (ms), body (msgpack JobRequest),
+--          priority (high, normal or low)
 --          due is 0 for a run that somebody triggered: it stands for no occurrence
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values for
 --          each run, word and job_id:
@@ -13,11 +14,24 @@
 --          past       this occurrence, or a later one, was accepted before and is over
 --          deposed    another scheduler leads the group in a later term; nothing was done
 --          busy       the job's last run is not over; job_id is that run
+--          shed       the tenant has as many queued runs as it may; this occurrence is over
 
 if wait > 0 then return reply end
 local term = tonumber(ARGV[2])
+
+-- Whether the tenant has as many queued runs as its max_backlog allows.
+local function full(t)
+  if t.backlog == 0 then return false end
+  local n = 0
+  for _, priority in ipairs(t.lanes and {'normal', 'high', 'low'} or {'normal'}) do
+    n = n + call('LLEN', list_of(t, '', priority))
+    for ring in pairs(t.rings) do n = n + call('LLEN', list_of(t, ring, priority)) end
+  end
+  return n >= t.backlog
+end
+
 local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
-for i = 3, #ARGV, 8 do
+for i = 3, #ARGV, 9 do
   local id, due = ARGV[i], tonumber(ARGV[i + 4])
   local slot = P .. ':s:' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
   local s = call('HMGET', slot, 'run', 'due', 'last')
@@ -30,16 +44,19 @@ for i = 3, #ARGV, 8 do
     word, detail = 'busy', s[1]
   elseif s[3] == id or (due > 0 and s[2] and due <= tonumber(s[2])) then
     word = 'past'
+  elseif full(tenant(ARGV[i + 1])) then
+    word = 'shed'
+    advance_cursor(slot, due)
   else
     call('HSET', P .. ':j:' .. id, 'state', 'queued', 'tenant', ARGV[i + 1], 'job', ARGV[i + 2],
          'handler', ARGV[i + 3], 'due', ARGV[i + 4], 'attempt', 0, 'attempts', ARGV[i + 5],
-         'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'queued_at', int(now))
+         'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'priority', ARGV[i + 8], 'queued_at', int(now))
     if due > 0 then
       call('HSET', slot, 'run', id, 'due', ARGV[i + 4])
     else
       call('HSET', slot, 'run', id)
     end
-    push(id, tenant(ARGV[i + 1]), 'RPUSH')
+    push(id, tenant(ARGV[i + 1]), 'RPUSH', ARGV[i + 3], ARGV[i + 8])
   end
   answer(word, detail)
 end

@@ -5,7 +5,8 @@
 -- ARGV[1]  the epoch that the caller knows, 0 if none
 -- ARGV[2]  lease of a run that has none, ms
 -- ARGV     from 3 on, two values for each item: kind, name
---          kind: run, lease or retry of a job_id; slot of TENANT/JOB; queue or counts of a tenant
+--          kind: run, lease or retry of a job_id; slot of TENANT/JOB; counts of a tenant; queue of
+--          a tenant, as TENANT@HANDLER^PRIORITY where it is not the main one
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values,
 --          word and name, for each repair; and for each tenant that is to be counted again
 --          lease_missing    the run had no lease: has one now, rescue takes it unless it is renewed
@@ -15,7 +16,7 @@
 --          lease_stray      the lease was of a run that is not running
 --          rest_stray       the rest was of a run that is not retrying
 --          slot_stale       the job's slot was kept by a run that is over or gone
---          tenant_inactive  the tenant had queued runs and was never asked for them
+--          tenant_inactive  the tenant had queued runs and was never asked for them, or one ring less
 --          busy             no repair: the tenant counts as busy
 
 if wait > 0 then return reply end
@@ -47,14 +48,21 @@ local function state_of(id)
   return call('HGET', P .. ':j:' .. id, 'state')
 end
 
+-- Whether a queue that the run may lie in has it; its handler may have been given a limit since.
+local function queued(id, t, handler, priority)
+  for _, ring in ipairs({'', handler}) do
+    if points_to(list_of(t, ring, priority), id) then return true end
+  end
+end
+
 function check.run(id)
-  local r = call('HMGET', P .. ':j:' .. id, 'state', 'tenant', 'handler')
+  local r = call('HMGET', P .. ':j:' .. id, 'state', 'tenant', 'handler', 'priority')
   if r[1] == 'running' and call('ZADD', P .. ':leases', 'NX', int(now + ARGV[2]), id) == 1 then
     repaired('lease_missing', id)
   elseif r[1] == 'retrying' and call('ZADD', P .. ':retries', 'NX', int(now), id) == 1 then
     repaired('rest_missing', id)
-  elseif r[1] == 'queued' and not points_to(P .. ':q:' .. r[2], id) then
-    push(id, tenant(r[2]), 'RPUSH')
+  elseif r[1] == 'queued' and not queued(id, tenant(r[2]), r[3], r[4]) then
+    push(id, tenant(r[2]), 'RPUSH', r[3], r[4])
     repaired('pointer_missing', id)
   elseif r[1] == 'held' then
     local listed = points_to(P .. ':hold:' .. r[3], id)
@@ -84,11 +92,24 @@ function check.slot(ref)
   end
 end
 
-function check.queue(name)
-  if call('EXISTS', P .. ':q:' .. name) == 0 then return end
-  if drop_doubles(P .. ':q:' .. name) then repaired('pointer_doubled', name) end
-  if not call('ZSCORE', P .. ':active', name) then
-    tenant(name).queued, pushed = true, pushed + 1
+-- Where a tenant with a queue should be: in the ring, or in `limited` while it may start nothing.
+local function seated(t, ring)
+  local at, free = call('ZSCORE', P .. ':limited', t.name), free_at(t) <= now
+  if at and not (free and at == 'inf') then return true end
+  return free and call('ZSCORE', P .. ':active' .. (ring == '' and '' or ':' .. ring), t.name)
+end
+
+function check.queue(list)
+  if call('EXISTS', P .. ':q:' .. list) == 0 then return end
+  local name, ring = string.match(list, '^([^@^]+)@?([^^]*)')
+  local t = tenant(name)
+  if drop_doubles(P .. ':q:' .. list) then repaired('pointer_doubled', name) end
+  local lanes = t.lanes or not string.find(list, '^', 1, true)
+  local known = ring == '' or (t.rings[ring] and caps[ring])
+  if not (lanes and known and seated(t, ring)) then
+    t.lanes, t.placed, t.queued, t.pushed = t.lanes or not lanes, false, nil, t.pushed + 1
+    make_busy(t)
+    if ring ~= '' then t.rings[ring] = true end
     repaired('tenant_inactive', name)
   end
 end
@@ -99,5 +120,7 @@ function check.counts(name)
 end
 
 for i = 3, #ARGV, 2 do check[ARGV[i]](ARGV[i + 1]) end
-if next(tenants) then save() end
+for _, t in pairs(tenants) do
+  if t.placed == false then return save() or reply end
+end
 return reply

@@ -1,5 +1,6 @@
 -- release: running -> queued, or retrying, or cancelled if somebody cancelled it meanwhile.
--- A worker that stops gives back what it holds; no attempt is counted. A run whose thread works on until the worker has gone rests so long.
+-- A worker that stops gives back what it holds; no attempt is counted. A run whose thread works on
+-- until the worker has gone rests so long. Its handler may have begun: a rate's permit stays spent.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -20,7 +21,7 @@ for i = 2, #ARGV, 3 do
       call('ZADD', P .. ':retries', int(now + rest), run.id)
     else
       call('HSET', record, 'state', 'queued', 'attempt', run.attempt - 1)
-      push(run.id, t, 'LPUSH')
+      push(run.id, t, 'LPUSH', run.handler, run.priority)
     end
   end
   answer(run and 'released' or 'stale')

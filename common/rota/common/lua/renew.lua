@@ -18,7 +18,9 @@ for i = 3, #ARGV, 2 do
     call('ZADD', P .. ':leases', int(now + lease), id)
     local elapsed = now - run.at
     if elapsed > run.charged then
-      charge(tenant(run.tenant), elapsed - run.charged)
+      local t = tenant(run.tenant)
+      charge(t, elapsed - run.charged)
+      t.owed = t.owed + elapsed - run.charged
       call('HSET', P .. ':j:' .. id, 'charged', elapsed)
     end
     answer(run.cancel and 'cancel' or 'renewed')

@@ -13,7 +13,7 @@
 if wait > 0 then return reply end
 local id = ARGV[2]
 local record, slot = P .. ':j:' .. id, slot_of(id)
-local r = call('HMGET', record, 'state', 'tenant', 'handler', 'body')
+local r = call('HMGET', record, 'state', 'tenant', 'handler', 'body', 'priority')
 local other = call('HGET', slot, 'run')
 if r[1] ~= 'dead' then
   answer('unknown', id)
@@ -28,7 +28,7 @@ else
   call('ZREM', P .. ':dead', id)
   call('HSET', slot, 'run', id)
   if call('HGET', slot, 'last') == id then call('HDEL', slot, 'last') end
-  push(id, tenant(r[2]), 'RPUSH')
+  push(id, tenant(r[2]), 'RPUSH', r[3], r[5])
   save()
   answer('queued', id)
 end

@@ -29,7 +29,7 @@ for _, id in ipairs(ids) do
       cancelled(run)
     elseif run.attempt < run.attempts then
       call('HSET', P .. ':j:' .. id, 'state', 'queued')
-      push(id, t, 'LPUSH')
+      push(id, t, 'LPUSH', run.handler, run.priority)
       publish(cmsgpack.pack(report))
     else
       state, report.outcome = 'dead', 'dead'

@@ -1,0 +1,22 @@
+"""What tenants, handlers and groups may use at most, and what their shares weigh."""
+
+import msgspec
+
+
+class TenantLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The share and the limits of one tenant; 0 is no limit."""
+
+    weight: float = 1.0  # of its share in its group, 0.1 to 1,000
+    max_concurrency: int = 0  # runs at a time
+    interval_ms: float = 0.0  # one run may start each time that this has passed
+    burst: int = 1  # how many may start at once if none did for long
+    max_backlog: int = 0  # queued runs; an occurrence beyond that is shed
+
+
+class GroupLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The weight and the limits of one group, its tenants and the handlers of its jobs."""
+
+    weight: float = 1.0  # among the groups that a worker serves, 0.1 to 1,000
+    max_concurrency: int = 0  # runs at a time; 0 is no limit
+    tenants: dict[str, TenantLimits] = {}
+    handlers: dict[str, int] = {}  # handler -> runs at a time, in this group; at least 1

@@ -1,0 +1,68 @@
+-- turns: who may start a run next. Put behind the other libraries by rota.common.scripts.
+
+local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
+
+-- Of ten turns low gets one and normal three; where a list is empty the highest other one gets it.
+local TURNS = {'high', 'normal', 'high', 'high', 'normal', 'high', 'low', 'high', 'normal', 'high'}
+local PRIORITIES = {'high', 'normal', 'low'}
+
+-- Let the tenant have used what it is to be charged for so far: `v` keeps up with those whom others,
+-- that wait for a limit, leave more than their shares.
+local function catch_up(t)
+  local ahead = math.max(0, t.owed - t.running * (now - SINCE))
+  v = math.max(v, t.vt - ahead / t.weight)
+end
+
+-- Take the next pointer, and its priority, out of the tenant's queue.
+local function pop(t, ring)
+  t.placed, t.queued = false, nil
+  if not t.lanes then return call('LPOP', list_of(t, ring)), 'normal' end
+  local turn = call('HINCRBY', P .. ':t:' .. t.name, 'turn' .. ring, 1)
+  for _, priority in ipairs({TURNS[turn % #TURNS + 1], unpack(PRIORITIES)}) do
+    local id = call('LPOP', list_of(t, ring, priority))
+    if id then return id, priority end
+  end
+end
+
+-- Put the tenants, at most `n`, back into the rings whose rates let them start again.
+local function readmit(n)
+  local names = call('ZRANGEBYSCORE', P .. ':limited', '-inf', int(now), 'LIMIT', 0, n)
+  for _, name in ipairs(names) do
+    call('ZREM', P .. ':limited', name)
+    place(tenant(name))
+  end
+  return names
+end
+
+-- The rings of handlers that `serves` is true for, and the main one; and those of the others.
+local function rings_for(serves)
+  local ours, others = {[''] = P .. ':active'}, {}
+  for handler, cap in pairs(caps) do
+    local ring = P .. ':active:' .. handler
+    if handler ~= '' and cap.most == 0 and call('EXISTS', ring) == 0 then
+      call('HDEL', P .. ':caps', handler)  -- it has drained
+      call('HDEL', P .. ':running', handler)
+    elseif handler ~= '' then
+      (serves(handler) and ours or others)[handler] = ring
+    end
+  end
+  return ours, others
+end
+
+-- The tenant with the least service in the rings that have room, and the ring.
+local function first_in_turn(rings)
+  local name, chosen, least
+  for handler, ring in pairs(rings) do
+    local first = room(handler) and call('ZRANGE', ring, 0, 0, 'WITHSCORES') or {}
+    local vt = tonumber(first[2])
+    if vt and (not least or vt < least) then name, chosen, least = first[1], handler, vt end
+  end
+  return name, chosen
+end
+
+-- One of the rings that has a run that may start.
+local function filled(rings)
+  for handler, ring in pairs(rings) do
+    if room('') and room(handler) and call('EXISTS', ring) == 1 then return handler end
+  end
+end
