@@ -56,7 +56,7 @@ def only(tmp_path: Path, content: str) -> Problem:
          "did you mean `retry`?"),
         ("{handler: h, every: 1s, zzz: 3}", 35, "unknown field `zzz`",
          ("known fields are handler, cron, every, after, args, timezone, timeout, kill_after, "
-          "overlap, retry")),
+          "overlap, retry, priority")),
         ("{handler: h, every: 1s, timezone: Europe/Berln}", 45, "unknown time zone `Europe/Berln`",
          "did you mean `Europe/Berlin`?"),
         ("{handler: h, every: 1s, timezone: berlin}", 45, "unknown time zone `berlin`",

@@ -14,7 +14,9 @@ from rota.scheduler.config import InvalidConfig, Problem
 WORDS = [
     "defaults", "templates", "groups", "tenants", "acme", "group", "timezone", "use", "jobs",
     "handler", "cron", "every", "after", "args", "timeout", "overlap", "retry", "attempts",
-    "backoff", "max_backoff", "UTC", "15m", "1s", "skip", "allow", "3", "-1", "1e9", "~", "true",
+    "backoff", "max_backoff", "weight", "max_concurrency", "rate_limit", "burst", "max_backlog",
+    "handlers", "priority", "100/m", "high",
+    "UTC", "15m", "1s", "skip", "allow", "3", "-1", "1e9", "~", "true",
     "* * * * *", "@daily", "'0 3 * * *'", ": ", ":", "- ", "\n", "\n  ", "\n    ", "\n      ",
     "{", "}", "[", "]", ", ", "&a ", "*a", "!t ", "!!str ", "<<", "# ", "---\n", "...\n", "%Y ",
     '"', "'", "|\n", ">", "? ", "\t", "\r", "\ufeff", "\x85", "\u2028", "\x00", "é", "\U0001f600",
@@ -24,7 +26,9 @@ WORDS = [
 quick = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-scalars = st.sampled_from([None, True, 0, 3, -1, 1.5, "", "a", "1s", "g", "t", "UTC", "* * * * *"])
+scalars = st.sampled_from(
+    [None, True, 0, 3, -1, 1.5, "", "a", "1s", "g", "t", "UTC", "* * * * *", 2000, "5/s", "low"]
+)
 values = st.recursive(
     scalars,
     lambda inner: (
@@ -34,16 +38,22 @@ values = st.recursive(
     max_leaves=12,
 )
 jobs = st.dictionaries(
-    st.sampled_from(["handler", "cron", "every", "after", "args", "timezone", "retry", "x"]), values
+    st.sampled_from(
+        ["handler", "cron", "every", "after", "args", "timezone", "retry", "x", "priority"]
+    ),
+    values,
 )
+LIMITS = ["weight", "max_concurrency", "rate_limit", "burst", "max_backlog"]
 tenants = st.dictionaries(
-    st.sampled_from(["group", "use", "jobs", "timezone", "x"]),
+    st.sampled_from(["group", "use", "jobs", "timezone", "x", *LIMITS]),
     values | st.dictionaries(st.sampled_from(["a", "j", "b c"]), jobs | scalars),
 )
 files: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"groups": st.just({"g": {}}) | values},
     optional={
-        "defaults": values,
+        "defaults": values | st.dictionaries(st.sampled_from(LIMITS), scalars),
+        "handlers": values
+        | st.dictionaries(st.just("h"), st.dictionaries(st.sampled_from(LIMITS), scalars)),
         "templates": st.dictionaries(st.just("t"), st.dictionaries(st.just("j"), jobs)) | values,
         "tenants": st.dictionaries(st.sampled_from(["a", "b"]), tenants | values) | values,
     },

@@ -28,13 +28,18 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     fields = {name: sorted(spec["properties"]) for name, spec in definitions().items()}
 
     assert all(spec["additionalProperties"] is False for spec in definitions().values())
-    assert ["defaults", "groups", "templates", "tenants"] == fields["FileSpec"]
-    assert ["group", "jobs", "timezone", "use"] == fields["TenantSpec"]
-    assert ["kill_after", "overlap", "retry", "timeout", "timezone"] == fields["DefaultsSpec"]
+    assert ["defaults", "groups", "handlers", "templates", "tenants"] == fields["FileSpec"]
+    limits = ["burst", "max_backlog", "max_concurrency", "rate_limit", "weight"]
+    assert sorted(["group", "jobs", "timezone", "use", *limits]) == fields["TenantSpec"]
+    assert fields["DefaultsSpec"] == sorted(
+        ["kill_after", "overlap", "retry", "timeout", "timezone", *limits]
+    )
+    assert ["max_concurrency", "weight"] == fields["GroupSpec"]
+    assert ["max_concurrency"] == fields["HandlerSpec"]
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
         ["handler", "cron", "every", "after", "args", "timezone", "timeout", "kill_after",
-         "overlap", "retry"]
+         "overlap", "retry", "priority"]
     ) == fields["JobSpec"]  # fmt: skip
 
 

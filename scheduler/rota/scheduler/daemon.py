@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.job import Job
+from rota.common.limiter import Limiter
 from rota.common.link import Link
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
@@ -63,7 +64,13 @@ class SchedulerDaemon:
             log=self._log,
         )
         self.engine = Engine(fire=self._dispatcher.fire, skipped=self._dispatcher.skipped)
-        self._publisher = Publisher(jobs=self._jobs, catalog=self._catalog, log=self._log)
+        self._publisher = Publisher(
+            jobs=self._jobs,
+            catalog=self._catalog,
+            log=self._log,
+            limits=config.limits,
+            limiter=Limiter(self._store),
+        )
         balance = Balance(len(self._jobs))
         self._leaders = {group: self._leader(group, balance) for group in self._jobs}
         self._loops: list[Loop] = [

@@ -166,6 +166,16 @@ class Dispatcher(Loop):
             # Another scheduler's, or ours before a restart, and it is over.
             self._finished(job.ref, self._clock.now_ms())
             return
+        if word == "shed":
+            self.log.warning(
+                "occurrence_shed",
+                tenant=job.tenant,
+                job=job.name,
+                due=clocks.iso(run.due_ms),
+                reason="max_backlog",
+            )
+            self._finished(job.ref, self._clock.now_ms())
+            return
         # A completion may overtake the answer, as it comes by another connection.
         if detail not in self._over:
             self._awaited.add(

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.catalog import Catalog
+from rota.common.errors import StoreError
 from rota.common.job import Job
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits
 from rota.common.service import Loop
 
 _PERIOD = 2.0  # seconds
@@ -15,9 +18,20 @@ class Publisher(Loop):
     """Publishes groups and jobs, and does so again for a store that has lost its data."""
 
     def __init__(
-        self, *, jobs: Mapping[str, Sequence[Job]], catalog: Catalog, log: FilteringBoundLogger
+        self,
+        *,
+        jobs: Mapping[str, Sequence[Job]],
+        catalog: Catalog,
+        log: FilteringBoundLogger,
+        limits: Mapping[str, GroupLimits] | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         super().__init__(log=log)
+        self._limits = limits or {}
+        self._limiter = limiter
+        self._unlimited = set(self._limits)  # groups whose limits the store may not know
+        if limiter is not None:
+            limiter.reopened.append(self._reopened)
         self._jobs = jobs
         self._catalog = catalog
 
@@ -25,6 +39,7 @@ class Publisher(Loop):
         """Make our groups and jobs known, and withdraw all others."""
         for group, jobs in self._jobs.items():
             await self._catalog.publish(group, jobs)
+        await self._limit()
         await self._catalog.withdraw(sorted(set(await self._catalog.groups()) - set(self._jobs)))
 
     async def turn(self) -> float:
@@ -35,4 +50,21 @@ class Publisher(Loop):
         if self._jobs and not set(self._jobs) & set(await self._catalog.groups()):
             await self.publish()
             self.log.warning("published_again", groups=len(self._jobs))
+        await self._limit()
         return _PERIOD
+
+    async def _limit(self) -> None:
+        """Make the limits known where the store may not know them; once, if it goes well."""
+        for group in sorted(self._unlimited if self._limiter else ()):
+            assert self._limiter is not None
+            self._unlimited.discard(group)  # before: it may be reopened meanwhile
+            try:
+                await self._limiter.limit(group, self._limits[group])
+            except StoreError:
+                self._unlimited.add(group)
+                raise
+
+    def _reopened(self, group: str, _: float) -> None:
+        if group in self._limits:
+            self._unlimited.add(group)
+            self.wake()

@@ -62,7 +62,7 @@ async def start(ref: str, link: Link, *, wait: bool) -> tuple[str, Ended | None]
 async def trigger(job: Job, *, store: Store, clock: Clock) -> str:
     """Enqueue one run of `job` outside its schedule; return its job_id.
 
-    Raises `Refused` when a run of it is in flight.
+    Raises `Refused` when a run of it is in flight, or the tenant's backlog is full.
     """
     run_id = job_id(job.ref, clock.now_ms(), manual=True)
     body = message.encode(message.request_for(job))
@@ -73,6 +73,11 @@ async def trigger(job: Job, *, store: Store, clock: Clock) -> str:
     if word == "busy":
         raise Refused(
             f"not triggered: {detail} is not over, and {job.ref} has overlap: {job.overlap}"
+        )
+    if word == "shed":
+        raise Refused(
+            f"not triggered: {job.tenant} has as many queued runs as its max_backlog allows;"
+            " try again when some have started"
         )
     return detail
 

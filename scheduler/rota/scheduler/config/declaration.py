@@ -10,7 +10,7 @@ from rota.scheduler.config import field
 from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
 from rota.scheduler.config.document import Document
 
-SECTIONS: Final = ("defaults", "templates", "groups", "tenants")
+SECTIONS: Final = ("defaults", "templates", "groups", "handlers", "tenants")
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +41,7 @@ class Declarations:
         self.defaults: Declaration | None = None
         self.templates: dict[str, Declaration] = {}
         self.groups: dict[str, Declaration] = {}
+        self.handlers: dict[str, Declaration] = {}
         self.tenants: dict[str, Declaration] = {}
         self.problems: list[Problem] = []
         self.complete = True  # whether every file could be read, so that what is absent is unknown
@@ -90,7 +91,7 @@ class Declarations:
                 self.problems.append(_twice(first, place, what))
                 continue
             try:
-                field.name(place.name)
+                (field.handler if section.name == "handlers" else field.name)(place.name)
             except field.FieldError as error:
                 self.problems.append(place.problem(str(error), advice=error.advice))
 

@@ -8,13 +8,15 @@ import difflib
 import zoneinfo
 from collections.abc import Collection
 from functools import cache, lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from rota.common import duration, names
+from rota.common.job import Priority
 from rota.scheduler import schedule
 from rota.scheduler import zone as zones
+from rota.scheduler.config import rate
 from rota.scheduler.config.diagnostic import quoted
 
 MIN_PERIOD_MS: Final = 100  # of `every` and `after`
@@ -107,6 +109,46 @@ def overlap(text: str) -> Literal["skip", "cancel"]:
     raise FieldError(f"unknown overlap {quoted(text)}", "write `skip` or `cancel`")
 
 
+def priority(text: str) -> Priority:
+    """Return which of a tenant's own queued runs go first."""
+    for known in get_args(Priority):
+        if text == known:
+            return known  # type: ignore[no-any-return]  # get_args forgets the type
+    raise FieldError(f"unknown priority {quoted(text)}", "write `high`, `normal` or `low`")
+
+
+@lru_cache(_CACHED)
+def rate_limit(text: str) -> tuple[int, int]:
+    """Return how many runs may start in how many milliseconds."""
+    try:
+        return rate.parse(text)
+    except ValueError as error:
+        raise FieldError(str(error)) from None
+
+
+def weight(value: Any) -> float:
+    """Return the weight of a share."""
+    if type(value) not in (int, float):
+        raise FieldError(f"expected a weight such as 2 or 0.5, got {kind(value)}")
+    if not 0.1 <= value <= 1000:  # noqa: PLR2004 - as the schema says
+        raise FieldError(f"{value} is out of range", "write a weight from 0.1 to 1000")
+    return float(value)
+
+
+def limit(value: Any) -> int:
+    """Return a limit that is a number of runs."""
+    if type(value) is not int:
+        raise FieldError(f"expected a number of runs, got {kind(value)}")
+    if not 1 <= value <= 1_000_000:  # noqa: PLR2004 - as the schema says
+        raise FieldError(f"{value} is out of range", "write a number of runs from 1 to 1000000")
+    return value
+
+
+def limit_or_null(value: Any) -> int:
+    """Return a limit of a tenant; 0 for null, which stands for none, whatever the defaults say."""
+    return 0 if value is None else limit(value)
+
+
 def attempts(value: Any) -> int:
     """Return a number of attempts."""
     if type(value) is not int:
@@ -184,6 +226,8 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, value), default=0)
 
 
+BURST_ALONE = "burst has no rate_limit that it belongs to"
+BURST_ADVICE = "add for example `rate_limit: 100/m`, or delete burst"
 NAME_ADVICE = (
     "a name has 1 to 64 letters, digits, `.`, `_` and `-`, and starts with a letter or digit"
 )

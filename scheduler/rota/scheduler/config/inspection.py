@@ -4,13 +4,22 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rota.scheduler.config import field, resolve
 from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
 from rota.scheduler.config.field import FieldError
-from rota.scheduler.config.model import KINDS, DefaultsSpec, JobSpec, RetrySpec, TenantSpec
+from rota.scheduler.config.model import (
+    KINDS,
+    DefaultsSpec,
+    GroupSpec,
+    HandlerSpec,
+    JobSpec,
+    RetrySpec,
+    TenantSpec,
+)
 from rota.scheduler.config.resolve import Ground, JobSpecs
 
 Pair = tuple[Node, Node]  # a key and its value
@@ -27,11 +36,18 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "max_backoff": (field.length, "a duration such as 10m"),
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
     "overlap": (field.overlap, "`skip` or `cancel`"),
+    "priority": (field.priority, "`high`, `normal` or `low`"),
+    "rate_limit": (field.rate_limit, "a rate such as 100/m"),
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "attempts": field.attempts,
     "args": field.args,
+    "weight": field.weight,
+    "max_concurrency": field.limit,
+    "burst": field.limit,
+    "max_backlog": field.limit,
 }
+_MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
 _NOTHING: Final = JobSpec()  # what a job stands on that no template brings
 
 
@@ -55,8 +71,14 @@ class Inspection:
         self._checks(pairs, _NOTHING)
 
     def group(self) -> None:
-        """Inspect a group, which holds nothing so far."""
-        self._fields(self._value, msgspec.Struct, "not a group setting")
+        """Inspect a group."""
+        if self._plain(self._value) is not None:
+            pairs = self._fields(self._value, GroupSpec, "not a group setting")
+            self._checks(pairs, _NOTHING)
+
+    def handler(self) -> None:
+        """Inspect a handler's limits."""
+        self._checks(self._fields(self._value, HandlerSpec, "not a handler setting"), _NOTHING)
 
     def template(self) -> None:
         """Inspect a template: jobs that are complete by themselves."""
@@ -71,7 +93,13 @@ class Inspection:
             self._group_of(pairs["group"][1])
         elif not self.problems:  # or else it may be what is misspelt
             self._add(self._key, "missing field `group`", advice=self._known_groups())
-        self._checks(pairs, _NOTHING)
+        written = [name for name in pairs if self._plain(pairs[name][1]) is not None]
+        unlimited = [name for name in _MAY_BE_NULL if name not in written]
+        self._checks({n: pair for n, pair in pairs.items() if n not in unlimited}, _NOTHING)
+        own = "rate_limit" in pairs
+        rated = "rate_limit" in written if own else self._ground.defaults.rate_limit is not UNSET
+        if "burst" in pairs and not rated:
+            self._add(pairs["burst"][0], field.BURST_ALONE, advice=field.BURST_ADVICE)
         base = self._use(pairs["use"][1]) if "use" in pairs else {}
         if "jobs" in pairs:
             for pair in self._pairs(pairs["jobs"][1], "jobs").values():

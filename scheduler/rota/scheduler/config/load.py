@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from rota.common.job import Job
+from rota.common.limits import GroupLimits, TenantLimits
 from rota.scheduler.config import document, resolve
 from rota.scheduler.config.declaration import Declaration, Declarations
 from rota.scheduler.config.diagnostic import MAX_PROBLEMS, InvalidConfig, Problem
@@ -32,6 +33,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[Job]  # ordered by tenant, then by name
     tenants: dict[str, str]  # tenant -> its group, ordered by tenant; also those without jobs
     files: list[str]  # the files that were read, sorted
+    limits: dict[str, GroupLimits] = {}  # group -> its limits, its tenants' and the handlers'
 
 
 def load(path: Path) -> Config:
@@ -44,9 +46,12 @@ def load(path: Path) -> Config:
     files = loading.read(path)
     ground = loading.ground()
     jobs, tenants = loading.tenants(ground)
+    limits = loading.limits(ground)
     if loading.problems:
         raise InvalidConfig(loading.problems)
-    return Config(groups=sorted(ground.groups), jobs=jobs, tenants=tenants, files=files)
+    return Config(
+        groups=sorted(ground.groups), jobs=jobs, tenants=tenants, files=files, limits=limits
+    )
 
 
 class _Loading:
@@ -55,6 +60,8 @@ class _Loading:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._all = Declarations()
+        self._groups: dict[str, GroupLimits] = {}
+        self._tenants: dict[str, tuple[str, TenantLimits]] = {}  # tenant -> its group and limits
 
     def read(self, path: Path) -> list[str]:
         """Take in the declarations of all files below `path` and return the files' names."""
@@ -72,8 +79,9 @@ class _Loading:
             produce = partial(resolve.defaults, place.data)
             defaults = self._try(place, Ground(), produce, Inspection.defaults) or defaults
         ground = Ground(groups=frozenset(self._all.groups), defaults=defaults)
-        for place in self._all.groups.values():
-            self._try(place, ground, partial(resolve.group, place.data), Inspection.group)
+        for name, place in self._all.groups.items():
+            group = self._try(place, ground, partial(resolve.group, place.data), Inspection.group)
+            self._groups[name] = group or GroupLimits()
         templates: dict[str, JobSpecs] = {}
         for name, place in self._all.templates.items():
             specs = self._try(
@@ -92,11 +100,27 @@ class _Loading:
             produce = partial(resolve.tenant, name, place.data, ground)
             resolved = self._try(place, ground, produce, Inspection.tenant)
             if resolved is not None:
-                groups[name], own = resolved
+                groups[name], own, limits = resolved
+                self._tenants[name] = groups[name], limits
                 jobs += own
             if len(jobs) > MAX_JOBS:
                 raise InvalidConfig([*self.problems, place.problem(_TOO_MANY_JOBS)])
         return jobs, groups
+
+    def limits(self, ground: Ground) -> dict[str, GroupLimits]:
+        """Return the limits of each group, with those of its tenants and of all handlers."""
+        handlers = {}
+        for name, place in sorted(self._all.handlers.items()):
+            produce = partial(resolve.handler, place.data)
+            if most := self._try(place, ground, produce, Inspection.handler):
+                handlers[name] = most
+        tenants: dict[str, dict[str, TenantLimits]] = {group: {} for group in self._groups}
+        for name, (group, limits) in self._tenants.items():
+            tenants[group][name] = limits
+        return {
+            group: msgspec.structs.replace(limits, tenants=tenants[group], handlers=handlers)
+            for group, limits in self._groups.items()
+        }
 
     def _try(
         self,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rota.common import duration, names
+from rota.scheduler.config import rate
 
 KINDS: Final = ("cron", "every", "after")  # the fields of which a job has exactly one
 
@@ -78,6 +79,53 @@ Overlap = Annotated[
         extra_json_schema={"enum": ["skip", "cancel"]},
     ),
 ]
+Priority = Annotated[
+    str,
+    Meta(
+        description="Which of the tenant's own queued runs go first. Lower ones are never starved.",
+        extra_json_schema={"enum": ["high", "normal", "low"]},
+    ),
+]
+Weight = Annotated[
+    float,
+    Meta(
+        ge=0.1,
+        le=1000,
+        description="Weight of its share: with 2 it gets double of what one with 1 gets.",
+        examples=[2],
+    ),
+]
+MaxConcurrency = Annotated[
+    int, Meta(ge=1, le=1_000_000, description="How many runs may run at a time.", examples=[5])
+]
+RateLimit = Annotated[
+    str,
+    Meta(
+        pattern=rate.PATTERN,
+        description="How many runs may start in a second, minute, hour or day. They are spread "
+        "over it; `burst` tells how many may start at once.",
+        examples=["100/m", "5/s"],
+    ),
+]
+Burst = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=1_000_000,
+        description="How many runs may start at once if none did for long. As many as the rate "
+        "lets start in a second, at least 1, unless it is set.",
+        examples=[20],
+    ),
+]
+MaxBacklog = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=1_000_000,
+        description="How many runs may be queued. An occurrence that is due beyond that is shed.",
+        examples=[1000],
+    ),
+]
 Args = Annotated[
     dict[str, Any],
     Meta(
@@ -118,20 +166,35 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
 
 
 class DefaultsSpec(_Spec, frozen=True, kw_only=True):
-    """What holds for every job that does not say otherwise."""
+    """What holds for every job, and every tenant, that does not say otherwise."""
 
     timezone: Timezone | UnsetType = UNSET
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
+    weight: Weight | UnsetType = UNSET
+    max_concurrency: MaxConcurrency | UnsetType = UNSET
+    rate_limit: RateLimit | UnsetType = UNSET
+    burst: Burst | UnsetType = UNSET
+    max_backlog: MaxBacklog | UnsetType = UNSET
 
 
 class GroupSpec(_Spec, frozen=True, kw_only=True):
     """A group of tenants."""
+
+    weight: Weight | UnsetType = UNSET
+    max_concurrency: MaxConcurrency | UnsetType = UNSET
+
+
+class HandlerSpec(_Spec, frozen=True, kw_only=True):
+    """A handler's limits. They hold in each group by itself: a group is one placement unit."""
+
+    max_concurrency: MaxConcurrency | UnsetType = UNSET
 
 
 class TenantSpec(_Spec, frozen=True, kw_only=True):
@@ -139,6 +202,11 @@ class TenantSpec(_Spec, frozen=True, kw_only=True):
 
     group: Annotated[Name, Meta(description="The group it belongs to, one of `groups`.")]
     timezone: Timezone | UnsetType = UNSET
+    weight: Weight | UnsetType = UNSET
+    max_concurrency: MaxConcurrency | UnsetType | None = UNSET
+    rate_limit: RateLimit | UnsetType | None = UNSET
+    burst: Burst | UnsetType = UNSET
+    max_backlog: MaxBacklog | UnsetType | None = UNSET
     use: Annotated[
         list[Name], Meta(description="The templates whose jobs it has.", examples=[["standard"]])
     ] = []
@@ -161,6 +229,10 @@ class FileSpec(_Spec, frozen=True, kw_only=True):
     ] = {}
     groups: Annotated[
         dict[Name, GroupSpec | None], Meta(description="The groups that tenants belong to.")
+    ] = {}
+    handlers: Annotated[
+        dict[Handler, HandlerSpec],
+        Meta(description="Limits of handlers, by name, in each group by itself."),
     ] = {}
     tenants: Annotated[dict[Name, TenantSpec], Meta(description="The tenants, by name.")] = {}
 

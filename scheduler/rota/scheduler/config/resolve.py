@@ -13,13 +13,15 @@ from msgspec import UNSET, UnsetType
 
 from rota.common import duration
 from rota.common.job import Job, Retry, Schedule
-from rota.scheduler.config import field
+from rota.common.limits import GroupLimits, TenantLimits
+from rota.scheduler.config import field, rate
 from rota.scheduler.config.field import FieldError
 from rota.scheduler.config.model import (
     BUILT_IN,
     KINDS,
     DefaultsSpec,
     GroupSpec,
+    HandlerSpec,
     JobSpec,
     RetrySpec,
     TenantSpec,
@@ -46,12 +48,37 @@ def defaults(data: Any) -> DefaultsSpec:
     written = msgspec.convert(data, DefaultsSpec)
     ground = Ground(defaults=_over(written, BUILT_IN))
     _job(_PROBE, ground, tenant="", group="", name="", zone=first(ground.defaults.timezone))
+    limits(TenantSpec(group="probe"), ground.defaults)
     return ground.defaults
 
 
-def group(data: Any) -> None:
-    """Check what `data` declares for a group: nothing, so far."""
-    msgspec.convert(data, GroupSpec | None)
+def group(data: Any) -> GroupLimits:
+    """Return the limits that `data` declares for a group."""
+    spec = msgspec.convert(data, GroupSpec | None) or GroupSpec()
+    return GroupLimits(
+        weight=field.weight(first(spec.weight, 1.0)),
+        max_concurrency=first(spec.max_concurrency, 0),
+    )
+
+
+def handler(data: Any) -> int:
+    """Return how many runs of a handler may run at a time in each group; 0 is no limit."""
+    return first(msgspec.convert(data, HandlerSpec).max_concurrency, 0)
+
+
+def limits(spec: TenantSpec, base: DefaultsSpec) -> TenantLimits:
+    """Return the share and the limits of a tenant that stands on defaults."""
+    written = first(spec.rate_limit, base.rate_limit, None)
+    if spec.burst is not UNSET and not written:
+        raise FieldError(field.BURST_ALONE, field.BURST_ADVICE)
+    count, period_ms = field.rate_limit(written) if written else (1, 0)
+    return TenantLimits(
+        weight=field.weight(first(spec.weight, base.weight, 1.0)),
+        max_concurrency=first(spec.max_concurrency, base.max_concurrency, None) or 0,
+        interval_ms=period_ms / count,
+        burst=first(spec.burst, base.burst, rate.default_burst(count, period_ms) if written else 1),
+        max_backlog=first(spec.max_backlog, base.max_backlog, None) or 0,
+    )
 
 
 def template(data: Any, ground: Ground) -> JobSpecs:
@@ -63,17 +90,18 @@ def template(data: Any, ground: Ground) -> JobSpecs:
     return specs
 
 
-def tenant(name: str, data: Any, ground: Ground) -> tuple[str, list[Job]]:
-    """Return the group of a tenant and its jobs, ordered by name."""
+def tenant(name: str, data: Any, ground: Ground) -> tuple[str, list[Job], TenantLimits]:
+    """Return the group of a tenant, its jobs, ordered by name, and its limits."""
     spec = msgspec.convert(data, TenantSpec)
     if spec.group not in ground.groups:
         raise FieldError(f"unknown group {spec.group}")
     zone = field.zone(first(spec.timezone, ground.defaults.timezone))
     specs = specs_of(spec.jobs, inherited(spec.use, ground.templates))
-    return spec.group, [
+    jobs = [
         _job(specs[job], ground, tenant=name, group=spec.group, name=job, zone=zone)
         for job in sorted(specs)
     ]
+    return spec.group, jobs, limits(spec, ground.defaults)
 
 
 def inherited(use: list[str], templates: Mapping[str, JobSpecs]) -> JobSpecs:
@@ -160,6 +188,7 @@ def _job(spec: JobSpec, ground: Ground, *, tenant: str, group: str, name: str, z
         kill_after_ms=field.length(first(spec.kill_after, base.kill_after)),
         retry=retry(spec.retry, base.retry),
         overlap=field.overlap(first(spec.overlap, base.overlap)),
+        priority=field.priority(first(spec.priority, "normal")),
     )
 
 
