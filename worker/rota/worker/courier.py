@@ -1,7 +1,7 @@
 """Carries completions to the store and claimed runs back, many in one round trip."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from structlog.typing import FilteringBoundLogger
 
@@ -88,6 +88,11 @@ class Courier(Loop):
             self._shares.set_ready(group, True)
             await bell.start()
             self.wake()
+
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        """Divide free places between the groups by these weights from now on."""
+        for group, weight in weights.items():
+            self._shares.set_weight(group, weight)
 
     async def drain(self) -> None:
         """Claim no more, and return when all that was claimed is held; go on sending what ends."""

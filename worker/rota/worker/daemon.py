@@ -75,6 +75,7 @@ class WorkerDaemon:
             held=self._held,
             counts=self._runner.counts,
             serve=self._serve,
+            weigh=lambda weights: self._courier.weigh(weights),  # noqa: PLW0108 - built next
             log=self._log,
         )
         self._courier = Courier(

@@ -1,7 +1,7 @@
 """Keeps the worker registered in its groups, finds new groups, and says what was done."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -27,6 +27,7 @@ class Registrar(Loop):
         counts: Counter[str],
         serve: Callable[[str], Awaitable[None]],
         log: FilteringBoundLogger,
+        weigh: Callable[[Mapping[str, float]], None] = lambda _: None,
     ) -> None:
         super().__init__(log=log)
         self._info = info
@@ -36,6 +37,7 @@ class Registrar(Loop):
         self._counts = counts
         self._told: Counter[str] = Counter()
         self._serve = serve
+        self._weigh = weigh
 
     async def turn(self) -> float:
         """Register, and serve the groups that have appeared."""
@@ -47,6 +49,7 @@ class Registrar(Loop):
         await self._register(groups)
         for group in groups:
             await self._serve(group)
+        self._weigh(await self._catalog.weights(groups))
         self._tell()
         return _PERIOD if groups else _HURRY
 

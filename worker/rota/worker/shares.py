@@ -15,8 +15,14 @@ _GAIN = 0.2  # weight of the newest run in a group's estimate
 class _Share:
     def __init__(self) -> None:
         self.ready = False  # whether there may be something to claim
-        self.served_ms = 0.0  # service charged so far
+        self.served_ms = 0.0  # service charged so far, by unit of weight
         self.estimate_ms = _FIRST_GUESS_MS
+        self.weight = 1.0  # of two groups that have work, the one with 2 gets double
+
+    @property
+    def cost_ms(self) -> float:
+        """Return what a run that starts is charged, by unit of weight."""
+        return self.estimate_ms / self.weight
 
 
 class Shares:
@@ -43,6 +49,11 @@ class Shares:
             share.served_ms = max(share.served_ms, self._served_ms)
         share.ready = ready
 
+    def set_weight(self, group: str, weight: float) -> None:
+        """Let `group`, if it is served, have a share of this weight from now on."""
+        if group in self._groups:
+            self._groups[group].weight = weight
+
     def split(self, free: int) -> dict[str, int]:
         """Return how many runs to claim from each group with `free` places.
 
@@ -54,18 +65,18 @@ class Shares:
         for _ in range(free if heap else 0):
             served_ms, group = heap[0]
             wanted[group] += 1
-            heapq.heapreplace(heap, (served_ms + self._groups[group].estimate_ms, group))
+            heapq.heapreplace(heap, (served_ms + self._groups[group].cost_ms, group))
         return dict(wanted)
 
     def charge(self, group: str) -> float:
         """Charge `group` for a run that starts; return the estimate that it was charged, in ms."""
         share = self._groups[group]
         self._served_ms = max(self._served_ms, share.served_ms)
-        share.served_ms += share.estimate_ms
+        share.served_ms += share.cost_ms
         return share.estimate_ms
 
     def settle(self, group: str, charged_ms: float, took_ms: float) -> None:
         """Correct the charge of a run that has ended to what it really took."""
         share = self._groups[group]
-        share.served_ms += took_ms - charged_ms
+        share.served_ms += (took_ms - charged_ms) / share.weight
         share.estimate_ms += _GAIN * (took_ms - share.estimate_ms)
