@@ -8,11 +8,12 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.intervention import Intervention
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.run import Claimed
 from rota.common.store import LEASE_MS, Store
-from tests.support import builders, recount
+from tests.support import backup, builders, recount
 from tests.support.builders import GROUP, HANDLER
 
 OTHER = "mail.send"
@@ -241,6 +242,25 @@ class TestRate:
         await builders.shift(store, 60_000)
         assert 1 == len(await claimed(store))
 
+    @pytest.mark.parametrize("end", ["adopt", "complete"])
+    async def test_forgotten_start(self, store: Store, end: str) -> None:
+        """A start that the store has forgotten, and hears of again, has spent its permit."""
+        await limit(store, acme=TenantLimits(interval_ms=60_000))
+        await queue(store, "acme", 2)
+        before = await backup.take(store.link)
+        (run,) = await claimed(store)
+        await backup.put_back(store.link, before)
+        await builders.change_server(store)
+        await store.sweep(GROUP)
+        if end == "adopt":
+            assert ["adopted"] == await builders.adopt(store, run)
+        await complete(store, [run])
+        await builders.close_gate(store)
+
+        assert [] == await claimed(store)
+        await builders.shift(store, 60_000)
+        assert 1 == len(await claimed(store))
+
 
 class TestHandler:
     """`max_concurrency` of a handler, counted in each group."""
@@ -313,6 +333,32 @@ class TestHandler:
             served += tenants([run])
 
         assert all(9 <= n <= 11 for n in served.values())
+
+    async def test_adopted_runs_count(self, store: Store) -> None:
+        """What a store that lost its data gets back counts for its handler, too."""
+        limits = GroupLimits(handlers={HANDLER: 2})
+        await queue(store, "acme", 4)
+        runs = await claimed(store, 2)
+        await store.link.command("FLUSHALL")
+        await store.sweep(GROUP)
+        await limit(store, limits)
+        await builders.adopt(store, *runs)
+        await builders.close_gate(store)
+        await store.renew(runs)
+        await queue(store, "beta", 4)
+
+        assert [] == await claimed(store)
+        assert {} == await recount.differences(store)
+
+    async def test_cancelled_while_it_waits(self, store: Store) -> None:
+        """A run that is cancelled while it waits for its handler leaves nothing in the ring."""
+        await limit(store, GroupLimits(handlers={HANDLER: 1}))
+        await queue(store, "acme", 1, priority="low")
+        (run,) = recount.states(await builders.snapshot(store))
+        assert ["cancelled"] == await Intervention(store).cancel([(GROUP, run)])
+
+        assert [] == recount.queues(await builders.snapshot(store))
+        assert {} == await recount.differences(store)
 
 
 class TestGroup:

@@ -6,6 +6,7 @@ from rota.common import keys
 from rota.common.store import Store
 from tests.support import builders, recount
 from tests.support.builders import GROUP
+from tests.support.limited_walk import LimitedWalk, LossyLimitedWalk
 from tests.support.lossy_walk import LossyWalk
 from tests.support.walk import Walk
 
@@ -32,11 +33,12 @@ async def assert_drained(store: Store) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("kind", [Walk, LossyWalk])
+@pytest.mark.parametrize("kind", [Walk, LossyWalk, LimitedWalk, LossyLimitedWalk])
 async def test_random_walk(store: Store, kind: type[Walk], seed: int) -> None:
     """Whatever happens in whatever order: model, counters and recount agree, and end at zero.
 
-    A lossy walk also changes servers, loses writes, adopts and sends completions again.
+    A limited walk also changes limits, and holds every claim against them. A lossy walk also
+    changes servers, loses writes, adopts and sends completions again.
     """
     walk = kind(store, seed)
     await walk.register()

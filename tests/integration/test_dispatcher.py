@@ -9,6 +9,8 @@ import pytest
 from rota.common import keys, message
 from rota.common.embedded import EmbeddedStore
 from rota.common.job import Job
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.link import Call, Link
 from rota.common.state import State
 from rota.common.store import Store
@@ -21,7 +23,7 @@ from tests.support.logbook import Logbook
 from tests.support.proxy import Proxy
 
 REF = "acme/import"
-WORDS_OF_A_RUN = 8  # values that `enqueue.lua` takes for each run
+WORDS_OF_A_RUN = 9  # values that `enqueue.lua` takes for each run
 
 
 class Counting(Link):
@@ -248,3 +250,20 @@ async def test_stop_while_the_store_is_away() -> None:
             await rig.close()
 
     assert ["store_lost", "occurrences_not_sent"] == rig.book.complaints()
+
+
+@pytest.mark.parametrize("schedule", [{"every": "1h"}, {"after": "1h"}])
+async def test_shed(rig: Rig, schedule: dict[str, str]) -> None:
+    """An occurrence beyond the tenant's max_backlog is over, for good, and the log says so."""
+    limits = GroupLimits(tenants={"acme": TenantLimits(max_backlog=1)})
+    await Limiter(Store(rig.link)).limit(GROUP, limits)
+    rig.dispatcher.fire(job("acme/first", every="1h"), DUE_MS)
+    rig.dispatcher.fire(job("acme/second", **schedule), DUE_MS)
+    await rig.dispatcher.turn()
+
+    assert ["acme/second"] == [ref for ref, _ in rig.finished]
+    assert not rig.awaited.job_id("acme/second")
+    assert [("acme", "second", "2027-01-15T08:00:00Z", "max_backlog")] == [
+        (e["tenant"], e["job"], e["due"], e["reason"]) for e in rig.book.events("occurrence_shed")
+    ]
+    assert await rig.dispatcher.turn() is None

@@ -2,13 +2,37 @@
 
 import pytest
 
+from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.store import Store
 from rota.scheduler.publisher import Publisher
 from tests.support.definitions import job
 from tests.support.logbook import Logbook
 
 JOBS = {"gold": [job(every="1h")], "silver": [job("bolt/x", every="1h", group="silver")]}
+
+
+LIMITS = {
+    "gold": GroupLimits(
+        weight=3.0, tenants={"acme": TenantLimits(interval_ms=600.5, burst=2, max_backlog=9)}
+    ),
+    "silver": GroupLimits(),
+}
+
+
+class Counting(Limiter):
+    """A limiter that keeps which groups it was told of."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.told: list[str] = []
+
+    async def limit(self, group: str, limits: GroupLimits) -> None:
+        """Take note and go on."""
+        self.told.append(group)
+        await super().limit(group, limits)
 
 
 class Rig:
@@ -58,3 +82,34 @@ async def test_no_groups(store: Store) -> None:
     await empty.turn()
 
     assert [] == book.complaints()
+
+
+async def test_limits(store: Store) -> None:
+    """The limits hold when the publisher has published, and are not sent again and again."""
+    book, limiter = Logbook(), Counting(store)
+    publisher = Publisher(
+        jobs=JOBS, catalog=Catalog(store.link), log=book.log, limits=LIMITS, limiter=limiter
+    )
+    await publisher.publish()
+    for _ in range(3):
+        await publisher.turn()
+
+    assert ["gold", "silver"] == limiter.told
+    assert {"gold": 3.0, "silver": 1.0} == await Catalog(store.link).weights(["gold", "silver"])
+    assert b"0 600.5 2 9" == await store.link.command("HGET", keys.tenant("gold", "acme"), "limits")
+
+
+async def test_limits_after_a_loss(store: Store) -> None:
+    """A store that lost its data is told the limits again before its gate closes."""
+    limiter = Counting(store)
+    publisher = Publisher(
+        jobs=JOBS, catalog=Catalog(store.link), log=Logbook().log, limits=LIMITS, limiter=limiter
+    )
+    await publisher.publish()
+    await store.link.command("FLUSHALL")
+    await store.sweep("gold")
+    limiter.told.clear()
+    await publisher.turn()
+
+    assert "gold" in limiter.told
+    assert {"gold": 3.0} == await Catalog(store.link).weights(["gold"])

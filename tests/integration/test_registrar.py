@@ -9,6 +9,8 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits
 from rota.common.run import Claimed
 from rota.common.store import Store
 from rota.common.worker_info import WorkerInfo
@@ -26,6 +28,7 @@ class Office:
     def __init__(self, store: Store, *groups: str) -> None:
         self.logbook = Logbook()
         self.served: list[str] = []
+        self.weights: dict[str, float] = {}
         self.held = HeldRuns()
         self.counts: Counter[str] = Counter()
         self.registrar = Registrar(
@@ -34,6 +37,7 @@ class Office:
             held=self.held,
             counts=self.counts,
             serve=self._serve,
+            weigh=self.weights.update,
             log=self.logbook.log,
         )
 
@@ -185,3 +189,14 @@ async def test_stops_at_any_moment(store: Store, steps: int) -> None:
 
     assert [] == await known(store)
     assert not office.registrar.failed.is_set()
+
+
+async def test_weights(store: Store) -> None:
+    """The worker learns the weights of its groups, also if they change."""
+    await Limiter(store).limit(GROUP, GroupLimits(weight=2.5))
+    async with keeping(store, GROUP, "other") as office:
+        await probe.until(lambda: office.weights)
+        assert {GROUP: 2.5, "other": 1.0} == office.weights
+        await Limiter(store).limit(GROUP, GroupLimits(weight=4))
+        office.registrar.wake()
+        await probe.until(lambda: office.weights[GROUP] == 4)

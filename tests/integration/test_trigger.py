@@ -10,6 +10,8 @@ import pytest
 from rota.common.catalog import Catalog
 from rota.common.errors import NotFound, Refused
 from rota.common.job import Job, Retry
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.link import Link
 from rota.common.store import Store
 from rota.scheduler import trigger
@@ -102,6 +104,16 @@ async def test_busy(url: str, store: Store) -> None:
 
     assert 6 == caught.value.exit_code
     assert {"acme": 1} == await Catalog(store.link).queued(GROUP)
+
+
+async def test_shed(url: str, store: Store) -> None:
+    """A run beyond the tenant's max_backlog is refused, with the reason."""
+    await publish(store)
+    limits = GroupLimits(tenants={"acme": TenantLimits(max_backlog=1)})
+    await Limiter(store).limit(GROUP, limits)
+    await builders.enqueue(store, builders.occurrence(job="other"))
+    with pytest.raises(Refused, match="acme has as many queued runs as its max_backlog allows"):
+        await start(url, wait=False)
 
 
 @pytest.mark.parametrize("ref", ["acme/nothing", "nobody/import"])

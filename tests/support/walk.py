@@ -28,6 +28,7 @@ class Walk:
         self.slots: dict[str, str] = {}  # TENANT/JOB -> job_id in flight
         self.held: list[Claimed] = []  # what workers hold, lost or not
         self.due = DUE_MS
+        self.more = False  # whether the last claim left something
         self.taken = Counter[str]()
         self.steps = [
             *[self.enqueue] * 4, *[self.claim] * 4, *[self.complete] * 3,
@@ -50,9 +51,13 @@ class Walk:
         tenant, job = self.random.choice(TENANTS), self.random.choice(JOBS)
         self.due += 1
         due = self.due if self.random.random() < 0.8 else self.random.randint(DUE_MS, self.due)
-        run = builders.occurrence(tenant, job, due, handler=HANDLERS[job], attempts=3)
+        run = self.occurrence(tenant, job, due)
         ((word, job_id),) = await builders.enqueue(self.store, run)
         self._enqueued(run, word, job_id)
+
+    def occurrence(self, tenant: str, job: str, due_ms: int) -> Occurrence:
+        """Return a run to enqueue."""
+        return builders.occurrence(tenant, job, due_ms, handler=HANDLERS[job], attempts=3)
 
     def _enqueued(self, run: Occurrence, word: str, job_id: str) -> None:
         ref = f"{run.tenant}/{run.job}"
@@ -74,6 +79,7 @@ class Walk:
         """Claim up to `n` runs for one worker."""
         claim = await builders.claim(self.store, n, worker)
         assert len(claim.runs) <= n
+        self.more = claim.more
         for run in claim.runs:
             assert self.states[run.job_id] in {State.QUEUED, State.HELD}
             assert worker == "w2" or "/strange:" not in run.job_id

@@ -156,3 +156,24 @@ def test_settling_corrects_the_guess() -> None:
 
     assert shares.charge("gold") > charged
     assert {"silver": 1} == shares.split(1)
+
+
+def test_weighted_groups() -> None:
+    """A group of weight 3 gets three times the service of one of weight 1, whatever runs take."""
+    fleet = Fleet(12, {"gold": 2_000.0, "silver": 150.0})
+    fleet.shares.set_ready("gold", True)
+    fleet.shares.set_weight("gold", 3.0)
+    fleet.work(2 * MINUTE, "gold", "silver")
+    before = fleet.service.copy()
+    fleet.work(10 * MINUTE, "gold", "silver")
+    given = fleet.service - before
+
+    assert given["gold"] == pytest.approx(3 * given["silver"], rel=0.1)
+
+
+def test_weight_of_a_group_that_is_not_served() -> None:
+    """A group does not come to be served because its weight is known."""
+    shares = ready("gold")
+    shares.set_weight("silver", 2.0)
+
+    assert ["gold"] == shares.groups

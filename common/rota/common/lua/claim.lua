@@ -79,8 +79,6 @@ local function queue_held()
   for _, t in pairs(tenants) do place(t) end
 end
 
-local rings, others = rings_for(serves)
-
 local function take_first(name, ring)
   local t = tenant(name)
   if free_at(t) > now then return place(t) end
@@ -99,7 +97,7 @@ local function take_first(name, ring)
   place(t)
 end
 
-local function take_queued()
+local function take_queued(rings)
   for _ = 1, n + 32 do
     local name, ring
     if #taken < n and room('') then name, ring = first_in_turn(rings) end
@@ -122,13 +120,13 @@ local function take_again(ids)
 end
 
 local last = call('GET', memory) or ''
-if string.sub(last, 1, #request) == request then
-  take_again(string.sub(last, #request + 1))
-else
+local again = string.sub(last, 1, #request) == request
+if not again then
   if meta[11] then readmit(DUE) end
   queue_held()
-  take_queued()
 end
+local rings, others = rings_for(serves)
+if again then take_again(string.sub(last, #request + 1)) else take_queued(rings) end
 if #taken > 0 then call('SET', memory, request .. table.concat(taken, ' '), 'PX', int(lease)) end
 for _, t in pairs(tenants) do t.pushed = 0 end  -- what we leave is for the token below
 save()

@@ -105,7 +105,7 @@ function check.queue(list)
   local t = tenant(name)
   if drop_doubles(P .. ':q:' .. list) then repaired('pointer_doubled', name) end
   local lanes = t.lanes or not string.find(list, '^', 1, true)
-  local known = ring == '' or (t.rings[ring] and caps[ring])
+  local known = ring == '' or (t.rings[ring] and (caps[ring] or call('ZSCORE', P .. ':limited', name)))
   if not (lanes and known and seated(t, ring)) then
     t.lanes, t.placed, t.queued, t.pushed = t.lanes or not lanes, false, nil, t.pushed + 1
     make_busy(t)
