@@ -429,17 +429,23 @@ class TestPriority:
 
         assert {"acme": 10, "beta": 10} == tenants(await claimed(store, 20))
 
-    async def test_retried_keeps_its_priority(self, store: Store) -> None:
-        """A run that rested or was given back waits under its own priority again."""
+    @pytest.mark.parametrize("back", ["retry", "release", "rescue", "replay"])
+    async def test_priority_is_kept(self, store: Store, back: str) -> None:
+        """A run that comes back to its queue waits under its own priority again."""
         await builders.register(store)
         await builders.enqueue(store, builders.occurrence(priority="low"))
         (run,) = await claimed(store)
-        await builders.retry(store, run, rest_ms=0)
+        if back == "retry":
+            await builders.retry(store, run, rest_ms=0)
+        elif back == "release":
+            await store.release([run])
+        elif back == "rescue":
+            await builders.shift(store, LEASE_MS)
+        else:
+            await builders.complete(store, run, "dead")
+            await Intervention(store).replay(GROUP, run.job_id)
         await store.sweep(GROUP)
         low = keys.queue(GROUP, "acme", priority="low")
-        assert [run.job_id.encode()] == await store.link.command("LRANGE", low, 0, -1)
-        (run,) = await claimed(store)
-        await store.release([run])
 
         assert [run.job_id.encode()] == await store.link.command("LRANGE", low, 0, -1)
         assert {} == await recount.differences(store)
@@ -509,3 +515,12 @@ class TestWeight:
         assert {} == await recount.differences(store)
         root = await store.link.command("HGET", keys.root(GROUP), "weight")
         assert b"0" == root
+
+
+async def test_no_limits_cost_nothing(store: Store) -> None:
+    """While nobody has a limit, claims do not look for any."""
+    await limit(store, GroupLimits(weight=2, tenants={"acme": TenantLimits(weight=3)}))
+    assert await store.link.command("HGET", keys.root(GROUP), "limited") is None
+
+    await limit(store, acme=TenantLimits(interval_ms=1_000))
+    assert b"1" == await store.link.command("HGET", keys.root(GROUP), "limited")

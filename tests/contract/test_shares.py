@@ -108,6 +108,18 @@ async def test_one_long_run_banks_nothing(store: Store) -> None:
     assert given["busy"] == pytest.approx(given["rare"], rel=0.15)
 
 
+async def test_raised_limit(store: Store) -> None:
+    """What a limit kept a tenant from is no credit when the limit is raised."""
+    one = GroupLimits(tenants={"t0": TenantLimits(max_concurrency=1)})
+    await Limiter(store).limit(GROUP, one)
+    sim = Simulation(store, seats=10, took=lambda _: 2_000)
+    await sim.work(5 * MINUTE, "t0", "t1")
+    await Limiter(store).limit(GROUP, GroupLimits(tenants={"t0": TenantLimits()}))
+    given = await served(sim, 7 * MINUTE, "t0", "t1")
+
+    assert given["t0"] == pytest.approx(given["t1"], rel=0.1)
+
+
 async def test_no_name_is_first(store: Store) -> None:
     """Of tenants that always come together it is not always the same ones that are first."""
     names = [f"t{n:02}" for n in range(20)]

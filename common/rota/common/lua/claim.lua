@@ -31,13 +31,18 @@ local function serves(handler)
   return served[handler]
 end
 
+local function give(...)
+  local k = #given
+  given[k + 1], given[k + 2], given[k + 3], given[k + 4], given[k + 5] = ...
+end
+
 local function take(id, t, handler, attempt, due, body)
   -- The server's time in microseconds as floor: a fence rises even if the store lost its data.
   fence = math.max(fence + 1, clock[1] * 1000000 + clock[2])
   catch_up(t)
   begin_attempt(id, t, fence, worker, lease, handler, int(attempt + 1))
   taken[#taken + 1] = id
-  for _, value in ipairs({id, int(fence), int(attempt + 1), due, body}) do given[#given + 1] = value end
+  give(id, int(fence), int(attempt + 1), due, body)
 end
 
 -- The wake token for this run is spent: wake by name who serves its handler.
@@ -114,7 +119,7 @@ local function take_again(ids)
       call('ZADD', P .. ':leases', int(now + lease), id)
       local r = call('HMGET', P .. ':j:' .. id, 'fence', 'attempt', 'due', 'body')
       taken[#taken + 1] = id
-      for _, value in ipairs({id, unpack(r)}) do given[#given + 1] = value end
+      give(id, unpack(r))
     end
   end
 end

@@ -76,8 +76,10 @@ local function tenant(name)
       t.most, t.interval, t.burst = tonumber(most), tonumber(interval), tonumber(burst)
       t.backlog, t.tat = tonumber(backlog), tonumber(call('HGET', key, 'tat')) or 0
     end
-    for queue in string.gmatch(t.queues, '[^ ]+') do
-      if queue == '^' then t.lanes = true else t.rings[queue] = true end
+    if t.queues ~= '' then
+      for queue in string.gmatch(t.queues, '[^ ]+') do
+        if queue == '^' then t.lanes = true else t.rings[queue] = true end
+      end
     end
     tenants[name] = t
   end
@@ -93,15 +95,13 @@ local function spend(t)
   if t.interval > 0 then t.tat = math.max(t.tat, now) + t.interval end
 end
 
--- Below a millisecond, by name and time: of tenants that begin together not always the same is first.
-local function dither(name)
-  local a, b, c = string.byte(name, -3, -1)
-  return (a + 251 * (b or 0) + 63001 * (c or 0)) * (now % 7919 + 1) % 9973 / 9973
-end
-
+-- A tenant becomes busy at `v`, and below a millisecond later, by name and time: of tenants that
+-- begin together it is not always the same one that is first.
 local function make_busy(t)
   if not t.busy then
-    t.busy, t.vt, weight = true, math.max(t.vt, v + dither(t.name)), weight + t.weight
+    local a, b, c = string.byte(t.name, -3, -1)
+    local hash = (a + 251 * (b or 0) + 63001 * (c or 0)) * (now % 7919 + 1) % 9973
+    t.busy, t.vt, weight = true, math.max(t.vt, v + hash / 9973), weight + t.weight
   end
 end
 
@@ -163,14 +163,6 @@ local function place(t)
   t.placed = true
 end
 
--- Note which queues it waits in beside that of the main ring and of normal priority.
-local function save_queues(t)
-  local queues = {t.lanes and t.waiting and '^' or nil}
-  for ring in pairs(t.rings) do queues[#queues + 1] = ring end
-  local text = table.concat(queues, ' ')
-  if text ~= t.queues then call('HSET', t.key, 'queues', text) end
-end
-
 local function save_tenant(t)
   if not t.placed then place(t) end
   if t.busy and not t.waiting and t.running == 0 then
@@ -180,11 +172,17 @@ local function save_tenant(t)
   call('HSET', t.key, 'running', t.running, 'vt', t.vt, 'est', t.est, 'busy', t.busy and 1 or 0,
        'owed', t.owed)
   if t.interval > 0 then call('HSET', t.key, 'tat', t.tat) end
-  if t.lanes or t.queues ~= '' or next(t.rings) then save_queues(t) end
+  if t.lanes or t.queues ~= '' or next(t.rings) then
+    local queues = {t.lanes and t.waiting and '^' or nil}
+    for ring in pairs(t.rings) do queues[#queues + 1] = ring end
+    call('HSET', t.key, 'queues', table.concat(queues, ' '))
+  end
   if free_at(t) <= now then pushed = pushed + t.pushed end
 end
 
-local function save_counts()
+-- Write back what changed and wake one idle worker for each run that became claimable.
+local function save()
+  for _, t in pairs(tenants) do save_tenant(t) end
   for handler in pairs(begun) do
     call('HSET', P .. ':running', handler, caps[handler].running)
   end
@@ -194,12 +192,6 @@ local function save_counts()
   if weight < 0.001 then weight = 0 end  -- what rounding left: a tenant's is at least 0.1
   call('HSET', P, 'v', v, 'v_at', int(now), 'running', running, 'weight', weight,
        'fence', int(fence))
-end
-
--- Write back what changed and wake one idle worker for each run that became claimable.
-local function save()
-  for _, t in pairs(tenants) do save_tenant(t) end
-  save_counts()
   if pushed > 0 then
     local free = WAKE_CAP - call('LLEN', P .. ':wake')
     for _ = 1, math.min(pushed, free) do call('RPUSH', P .. ':wake', '1') end

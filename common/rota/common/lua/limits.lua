@@ -65,9 +65,9 @@ function set.group(_, share, most)
 end
 
 for i = 2, #ARGV, 7 do
+  if ARGV[i + 3] + ARGV[i + 4] > 0 then call('HSET', P, 'limited', 1) end
   set[ARGV[i]](ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]),
                tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]))
 end
-call('HSET', P, 'limited', 1)
 save()
 return reply

@@ -11,6 +11,7 @@ if wait > 0 then
   answer(0, wait)
   return reply
 end
+local PAUSE = 20  -- ms between two looks at fast rates; workers that are busy look themselves
 local ids = call('ZRANGEBYSCORE', P .. ':retries', '-inf', int(now), 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do
   local record = P .. ':j:' .. id
@@ -25,12 +26,12 @@ end
 local soonest = math.huge
 for _, name in ipairs(readmit(ARGV[2])) do
   local t = tenant(name)
-  t.pushed, soonest = t.pushed + 1, math.min(soonest, t.interval)
+  t.pushed, soonest = t.pushed + 1, math.min(soonest, math.max(t.interval, PAUSE))
 end
 save()
-for _, key in ipairs({':retries', ':limited'}) do
+for key, least in pairs({[':retries'] = 0, [':limited'] = PAUSE}) do
   local next_due = until_first(P .. key)
-  if next_due >= 0 then soonest = math.min(soonest, next_due) end
+  if next_due >= 0 then soonest = math.min(soonest, math.max(next_due, least)) end
 end
 answer(#ids, soonest == math.huge and -1 or math.ceil(soonest))
 return reply

@@ -3,8 +3,7 @@
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
 
 -- Of ten turns low gets one and normal three; where a list is empty the highest other one gets it.
-local TURNS = {'high', 'normal', 'high', 'high', 'normal', 'high', 'low', 'high', 'normal', 'high'}
-local PRIORITIES = {'high', 'normal', 'low'}
+local TURNS = 'hnhhnhlhnh'
 
 -- Let the tenant have used what it is to be charged for so far: `v` keeps up with those whom others,
 -- that wait for a limit, leave more than their shares.
@@ -18,7 +17,9 @@ local function pop(t, ring)
   t.placed, t.queued = false, nil
   if not t.lanes then return call('LPOP', list_of(t, ring)), 'normal' end
   local turn = call('HINCRBY', P .. ':t:' .. t.name, 'turn' .. ring, 1)
-  for _, priority in ipairs({TURNS[turn % #TURNS + 1], unpack(PRIORITIES)}) do
+  local first = turn % #TURNS + 1
+  local mine = ({h = 'high', n = 'normal', l = 'low'})[string.sub(TURNS, first, first)]
+  for _, priority in ipairs({mine, 'high', 'normal', 'low'}) do
     local id = call('LPOP', list_of(t, ring, priority))
     if id then return id, priority end
   end
@@ -51,6 +52,7 @@ end
 
 -- The tenant with the least service in the rings that have room, and the ring.
 local function first_in_turn(rings)
+  if not meta[11] then return call('ZRANGE', rings[''], 0, 0)[1], '' end
   local name, chosen, least
   for handler, ring in pairs(rings) do
     local first = room(handler) and call('ZRANGE', ring, 0, 0, 'WITHSCORES') or {}
