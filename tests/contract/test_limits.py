@@ -118,6 +118,15 @@ class TestConcurrencyOfTenant:
         await limit(store, acme=TenantLimits())
         assert 2 == len(await claimed(store))
 
+    async def test_in_a_ring_by_mistake(self, store: Store) -> None:
+        """A tenant that is asked though it has all the runs that it may starts none."""
+        await limit(store, acme=TenantLimits(max_concurrency=1))
+        await queue(store, "acme", 5)
+        await claimed(store)
+        await store.link.command("ZADD", keys.active(GROUP), 0, "acme")
+
+        assert [] == await claimed(store)
+
     async def test_lowered(self, store: Store) -> None:
         """With a lower limit nothing that runs is stopped, and nothing starts above it."""
         await queue(store, "acme", 9)

@@ -108,6 +108,19 @@ async def test_one_long_run_banks_nothing(store: Store) -> None:
     assert given["busy"] == pytest.approx(given["rare"], rel=0.15)
 
 
+async def test_newcomer_beside_debt(store: Store) -> None:
+    """While all wait for one that took too much before it was known to, who comes is next."""
+    short = [f"s{n}" for n in range(9)]
+    sim = Simulation(store, seats=20, took=lambda name: MINUTE if name == "long" else 1_000)
+    for minute in range(2, 6):
+        await sim.work(minute * MINUTE, "long", *short)
+        await sim.enqueue("probe", 1)
+    await sim.work(6 * MINUTE, "long", *short)
+
+    assert 4 == len(sim.waits["probe"])
+    assert max(sim.waits["probe"]) <= 1_100
+
+
 async def test_raised_limit(store: Store) -> None:
     """What a limit kept a tenant from is no credit when the limit is raised."""
     one = GroupLimits(tenants={"t0": TenantLimits(max_concurrency=1)})

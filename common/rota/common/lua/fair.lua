@@ -95,13 +95,22 @@ local function spend(t)
   if t.interval > 0 then t.tat = math.max(t.tat, now) + t.interval end
 end
 
--- A tenant becomes busy at `v`, and below a millisecond later, by name and time: of tenants that
+-- Where who comes begins: at `v`, or with the first of those that wait, if it is behind. That is so
+-- where one took more than its share before anybody knew how long its runs are; who comes later
+-- need not wait until all others have made up for it.
+local least
+local function base()
+  least = least or tonumber(call('ZRANGE', P .. ':active', 0, 0, 'WITHSCORES')[2]) or v
+  return math.min(v, least)
+end
+
+-- A tenant becomes busy at `base`, and below a millisecond later, by name and time: of tenants that
 -- begin together it is not always the same one that is first.
 local function make_busy(t)
   if not t.busy then
     local a, b, c = string.byte(t.name, -3, -1)
     local hash = (a + 251 * (b or 0) + 63001 * (c or 0)) * (now % 7919 + 1) % 9973
-    t.busy, t.vt, weight = true, math.max(t.vt, v + hash / 9973), weight + t.weight
+    t.busy, t.vt, weight = true, math.max(t.vt, base() + hash / 9973), weight + t.weight
   end
 end
 
@@ -128,8 +137,8 @@ end
 local function push(id, t, command, handler, priority)
   local ring = ring_of(handler)
   local length = call(command, list_of(t, ring, priority), id)
-  if length == 1 and ring == '' and not t.lanes and not next(t.rings) then
-    t.vt = math.max(t.vt, v)  -- it waited for nothing: what it did not use is no credit
+  if length == 1 and ring == '' and not t.lanes and t.busy then
+    t.vt = math.max(t.vt, base())  -- it waited for nothing: what it did not use is no credit
   end
   if priority and priority ~= 'normal' then t.lanes = true end
   make_busy(t)
@@ -145,6 +154,10 @@ end
 local function place(t)
   local at = free_at(t)
   local free = at <= now
+  if free and t.limits and call('ZREM', P .. ':limited', t.name) == 1 then
+    -- What its limit kept it from is no credit, or all that come would begin so far behind.
+    t.vt, t.pushed = math.max(t.vt, base()), t.pushed + 1
+  end
   if t.queued == nil then t.queued = waits(t, '') end
   t.waiting = t.queued
   seat(P .. ':active', t, t.queued and free)
@@ -157,8 +170,7 @@ local function place(t)
   if t.waiting and not free then
     call('ZADD', P .. ':limited', at == math.huge and '+inf' or at, t.name)
   elseif t.limits then
-    local over = call('ZREM', P .. ':limited', t.name) == 1
-    if over and t.waiting then t.pushed = t.pushed + 1 end
+    call('ZREM', P .. ':limited', t.name)
   end
   t.placed = true
 end

@@ -26,7 +26,7 @@ end
 local soonest = math.huge
 for _, name in ipairs(readmit(ARGV[2])) do
   local t = tenant(name)
-  t.pushed, soonest = t.pushed + 1, math.min(soonest, math.max(t.interval, PAUSE))
+  soonest = math.min(soonest, math.max(t.interval, PAUSE))
 end
 save()
 for key, least in pairs({[':retries'] = 0, [':limited'] = PAUSE}) do

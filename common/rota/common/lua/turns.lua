@@ -29,8 +29,9 @@ end
 local function readmit(n)
   local names = call('ZRANGEBYSCORE', P .. ':limited', '-inf', int(now), 'LIMIT', 0, n)
   for _, name in ipairs(names) do
-    call('ZREM', P .. ':limited', name)
-    place(tenant(name))
+    local t = tenant(name)
+    if not t.limits then call('ZREM', P .. ':limited', name) end
+    place(t)
   end
   return names
 end
