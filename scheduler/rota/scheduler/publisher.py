@@ -31,7 +31,7 @@ class Publisher(Loop):
         self._limiter = limiter
         self._unlimited = set(self._limits)  # groups whose limits the store may not know
         if limiter is not None:
-            limiter.reopened.append(self._reopened)
+            limiter.reopened.append(self._limits_lost)
         self._jobs = jobs
         self._catalog = catalog
 
@@ -64,7 +64,7 @@ class Publisher(Loop):
                 self._unlimited.add(group)
                 raise
 
-    def _reopened(self, group: str, _: float) -> None:
+    def _limits_lost(self, group: str, _: float) -> None:
         if group in self._limits:
             self._unlimited.add(group)
             self.wake()

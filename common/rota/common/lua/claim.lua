@@ -127,7 +127,7 @@ end
 local last = call('GET', memory) or ''
 local again = string.sub(last, 1, #request) == request
 if not again then
-  if meta[11] then readmit(DUE) end
+  if limited then readmit(DUE) end
   queue_held()
 end
 local rings, others = rings_for(serves)

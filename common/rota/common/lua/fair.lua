@@ -37,7 +37,7 @@ local function set_cap(name, most, n)
   caps[name] = {most = most, running = n, full = caps[name] and caps[name].full}
 end
 
-if meta[11] then  -- somebody has a limit
+if limited then
   local flat = call('HGETALL', P .. ':caps')
   for i = 1, #flat, 2 do
     local name = flat[i]

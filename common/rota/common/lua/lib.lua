@@ -25,6 +25,7 @@ local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + (tonumber(meta[1]) or 0)
 local fence, gate = tonumber(meta[6]) or 0, tonumber(meta[8]) or 0
 local epoch, born = tonumber(meta[9]) or 0, tonumber(meta[10]) or 0
+local limited = meta[11]  -- whether anybody has a limit
 
 local function int(n)
   return string.format('%.0f', n)

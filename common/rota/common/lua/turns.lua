@@ -53,7 +53,7 @@ end
 
 -- The tenant with the least service in the rings that have room, and the ring.
 local function first_in_turn(rings)
-  if not meta[11] then return call('ZRANGE', rings[''], 0, 0)[1], '' end
+  if not limited then return call('ZRANGE', rings[''], 0, 0)[1], '' end
   local name, chosen, least
   for handler, ring in pairs(rings) do
     local first = room(handler) and call('ZRANGE', ring, 0, 0, 'WITHSCORES') or {}
