@@ -10,7 +10,6 @@ from rota.common.job import Job
 from rota.common.link import Link
 from rota.common.worker_info import WorkerInfo
 
-REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
 _CHUNK = 1_000  # commands in one round trip
 
 _jobs = msgspec.msgpack.Decoder(Job)
@@ -132,31 +131,6 @@ class Catalog:
         ids = [i.decode() for i in await self._link.command("ZRANGE", keys.workers(group), 0, -1)]
         rows = await self._many([("GET", keys.worker(group, i)) for i in ids])
         return [_workers.decode(row) for row in rows if row]
-
-    async def register(self, info: WorkerInfo) -> None:
-        """Make a worker known in its groups for `REGISTRATION_MS`."""
-        names = [handler.name for handler in info.handlers]
-        seconds, _ = await self._link.command("TIME")
-        until = int(seconds) * 1000 + REGISTRATION_MS
-        commands: list[tuple[Any, ...]] = []
-        for group in info.groups:
-            served = keys.handlers(group, info.id)
-            commands += [
-                ("SADD", served, *names),
-                ("PEXPIRE", served, REGISTRATION_MS),
-                ("SET", keys.worker(group, info.id), message.encode(info), "PX", REGISTRATION_MS),
-                ("ZADD", keys.workers(group), until, info.id),
-                ("ZREMRANGEBYSCORE", keys.workers(group), "-inf", until - REGISTRATION_MS),
-            ]
-        await self._many(commands)
-
-    async def unregister(self, info: WorkerInfo) -> None:
-        """Forget a worker that has stopped."""
-        commands: list[tuple[Any, ...]] = []
-        for group in info.groups:
-            worker, served = keys.worker(group, info.id), keys.handlers(group, info.id)
-            commands += [("DEL", worker), ("DEL", served), ("ZREM", keys.workers(group), info.id)]
-        await self._many(commands)
 
     async def _many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         replies: list[Any] = []
