@@ -11,7 +11,7 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
-from rota.common.errors import NotFound, Refused
+from rota.common.errors import NotFound, Refused, StoreUnavailable
 from rota.common.job import Job, Retry
 from rota.common.link import Link
 from rota.common.scripts import GATE_MS
@@ -24,6 +24,7 @@ from tests.support import builders, probe, schedulers
 from tests.support.builders import DUE_MS, GROUP, HANDLER, Clock
 from tests.support.definitions import job
 from tests.support.gate import Gate
+from tests.support.proxy import Proxy
 from tests.support.workers import working
 
 REF = "acme/import"
@@ -249,6 +250,16 @@ async def test_lost_and_brought_back(
 
     assert ended is not None
     assert (run_id, "succeeded") == (ended.job_id, ended.outcome)
+
+
+async def test_store_goes_away(url: str, store: Store) -> None:
+    """Who waits when the store goes away is told which run was triggered."""
+    async with Proxy(url) as proxy, waited_for(proxy.url, store, GATE_MS) as (run_id, waiting):
+        await proxy.cut()
+        with pytest.raises(StoreUnavailable, match=run_id) as caught:
+            await asyncio.wait_for(waiting, 5.0)
+
+    assert 4 == caught.value.exit_code
 
 
 async def test_completion_lost(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

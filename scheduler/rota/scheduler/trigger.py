@@ -8,7 +8,7 @@ import msgspec
 from rota.common import message
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
-from rota.common.errors import NotFound, Refused
+from rota.common.errors import NotFound, Refused, StoreUnavailable
 from rota.common.job import Job, job_id
 from rota.common.link import Link
 from rota.common.message import Completion, Failure
@@ -47,7 +47,10 @@ async def start(ref: str, link: Link, *, wait: bool) -> tuple[str, Ended | None]
     run_id = await trigger(job, store=store, clock=SystemClock())
     if not wait:
         return run_id, None
-    completion, result = await wait_for(job, run_id, after, store=store, catalog=catalog)
+    try:
+        completion, result = await wait_for(job, run_id, after, store=store, catalog=catalog)
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{run_id} was triggered, but {error}") from None
     return run_id, Ended(
         job_id=run_id,
         outcome=completion.outcome,
