@@ -14,6 +14,7 @@ from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP
+from tests.support.definitions import job
 
 
 @pytest.fixture
@@ -84,6 +85,21 @@ async def test_schedulers_lead(store: Store) -> None:
 
     assert 0 < first.term == second.term
     assert "" == (await store.lead(GROUP, "s2", 6_000, wanted=False)).leader
+
+
+async def test_same_jobs_are_published(store: Store) -> None:
+    """A scheduler that starts with the jobs that a full store knows can publish and withdraw."""
+    jobs, catalog = [job(every="1h"), job("acme/export", every="1h")], Catalog(store.link)
+    await catalog.publish(GROUP, jobs)
+    await fill(store)
+    await catalog.publish(GROUP, jobs)
+    both = await catalog.jobs(GROUP)
+    await catalog.publish(GROUP, jobs[:1])
+
+    assert {each.ref for each in jobs} == {each.ref for each in both}
+    assert jobs[:1] == await catalog.jobs(GROUP)
+    with pytest.raises(StoreError, match="maxmemory"):
+        await catalog.publish(GROUP, [job(every="2h")])
 
 
 @pytest.mark.parametrize("name", [*Operation, LEAD, RECONCILE, RECOUNT, REGISTER])

@@ -49,16 +49,25 @@ class Catalog:
         return sorted(name.decode() for name in await self._link.command("SMEMBERS", keys.groups()))
 
     async def publish(self, group: str, jobs: Sequence[Job]) -> None:
-        """Make `jobs` the published jobs of `group`; others of the group are forgotten."""
+        """Make `jobs` the published jobs of `group`; others of the group are forgotten.
+
+        Writes only what is new: a store that is at maxmemory takes what it knows.
+        """
         wanted = {job.ref: message.encode(job) for job in jobs}
         key = keys.jobs(group)
-        known = {ref.decode() for ref in await self._link.command("HKEYS", key)}
-        commands: list[tuple[Any, ...]] = [("SADD", keys.groups(), group)]
+        found = await self._link.command("HGETALL", key)
+        known = {ref.decode(): value for ref, value in found.items()}
+        new = [(ref, value) for ref, value in wanted.items() if known.get(ref) != value]
+        commands: list[tuple[Any, ...]] = []
+        if group not in await self.groups():
+            commands.append(("SADD", keys.groups(), group))
         commands += [
             ("HSET", key, *(value for pair in chunk for value in pair))
-            for chunk in _chunks(list(wanted.items()), 200)
+            for chunk in _chunks(new, 200)
         ]
-        commands += [("HDEL", key, *chunk) for chunk in _chunks(sorted(known - wanted.keys()), 200)]
+        commands += [
+            ("HDEL", key, *chunk) for chunk in _chunks(sorted(known.keys() - wanted.keys()), 200)
+        ]
         await self._many(commands)
 
     async def withdraw(self, groups: Sequence[str]) -> None:
