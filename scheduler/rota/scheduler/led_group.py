@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common import service
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
 from rota.common.job import Job, job_id
@@ -121,7 +122,7 @@ class LedGroup:
         for number, (job, slot) in enumerate(zip(self._jobs, slots, strict=True), start=1):
             adopted += self._take_up(job, slot)
             if number % _AT_A_TIME == 0:
-                await asyncio.sleep(0)  # leases are to be renewed, this group's and others'
+                await service.give_way()  # leases are to be renewed, this group's and others'
         return adopted
 
     def _take_up(self, job: Job, slot: Slot) -> bool:
