@@ -13,6 +13,7 @@ from rota.common.job import Job, job_id
 from rota.common.link import Link
 from rota.common.message import Completion, Failure
 from rota.common.run import Occurrence
+from rota.common.state import Operation
 from rota.common.store import GATED, Store
 
 KEEP_MS = 3_600_000  # how long the result of a triggered run is kept
@@ -121,7 +122,8 @@ async def wait_for(
 async def _loss(job: Job, run_id: str, store: Store, catalog: Catalog) -> str:
     """Return what is known of a run without a record; empty while a worker may bring it back."""
     # To ask is to bear witness, too: a store that was emptied opens its gate now.
-    if await store.gate(job.group):
+    (answer,) = await store.ask([(Operation.CLAIM, job.group, ("", 0, 0, 0))])
+    if answer.wait_ms:
         return ""
     slot = (await catalog.slots(job.group, [job.ref]))[0]
     if slot.last == run_id:

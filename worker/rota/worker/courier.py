@@ -7,7 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
 from rota.common.errors import StoreError
-from rota.common.run import Claim, Claimed, Ended, Resting
+from rota.common.run import Claim, Ended, Resting
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
 from rota.worker.bell import Bell
@@ -62,7 +62,6 @@ class Courier(Loop):
         self._free_since = 0.0  # monotonic time since which there are free places
         self._turning = asyncio.Lock()
         self._history = History(clock)
-        self._again: set[Claimed] = set()  # whose completions are sent once more
         store.epochs.reopened.append(self._replay)
         self.draining = False
 
@@ -199,13 +198,13 @@ class Courier(Loop):
     def _note(self, ended: Sequence[Ended], words: Mapping[str, str]) -> set[str]:
         """Keep what was accepted now; return the job_ids of what had been accepted before."""
         answered = [end for end in ended if end.run.job_id in words]
-        known = {end.run.job_id for end in answered if end.run in self._again}
+        known = {end.run.job_id for end in answered if end.run in self._history.again}
         fresh = [end for end in answered if end.run.job_id not in known]
         self._history.add([end for end in fresh if words[end.run.job_id] == "completed"])
         for job_id in (job_id for job_id in known if words[job_id] == "stale"):
             # It had been accepted, and a later run of its job has ended since.
             self.log.debug("completion_told_before", job_id=job_id)
-        self._again -= {end.run for end in answered}
+        self._history.again -= {end.run for end in answered}
         return known
 
     def _take(self, claim: Claim, sent_at: float) -> None:
@@ -217,8 +216,8 @@ class Courier(Loop):
 
     def _replay(self, group: str, wait_s: float) -> None:
         """Send the last completions once more: the store may have lost them."""
-        again = [end for end in self._history.of(group) if end.run not in self._again]
-        self._again.update(end.run for end in again)
+        again = [end for end in self._history.of(group) if end.run not in self._history.again]
+        self._history.again.update(end.run for end in again)
         self.log.warning("store_reopened", group=group, gate_s=wait_s, completions=len(again))
         self._ended += again
         self.wake()
