@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
-from rota.common.errors import StoreError
+from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.run import Claim, Ended, Resting
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
@@ -59,11 +59,13 @@ class Courier(Loop):
         # A store that is back must hear in time, before its gate closes, what has ended.
         self.longest_pause = lease_ms / 6000
         self._answered: dict[str, float] = {}  # monotonic time of each group's last answered claim
+        self._away: dict[str, float] = {}  # groups without answer, and until when others go first
         self._free_since = 0.0  # monotonic time since which there are free places
         self._turning = asyncio.Lock()
         self._history = History(clock)
         store.epochs.reopened.append(self._replay)
         self.draining = False
+        self._last = False  # whether nothing more is sent after this: then we wait for every server
 
     @property
     def groups(self) -> list[str]:
@@ -134,6 +136,7 @@ class Courier(Loop):
         await self.drain()
         await asyncio.gather(*(self._silence(bell) for bell in self._bells.values()))
         await super().stop()
+        self._last = True
         try:
             while self._ended or self._resting:
                 await self.turn()
@@ -149,8 +152,13 @@ class Courier(Loop):
     async def _turn(self) -> float | None:
         wanted = self._wanted()
         if wanted or self._ended or self._resting or self._asked:
-            all_answered = await self._exchange(wanted)
+            try:
+                all_answered = await self._exchange(wanted)
+            except StoreUnavailable:
+                self._arm()  # groups that were not asked may be on other servers
+                raise
             if not all_answered:
+                self._arm()
                 return _AWAY
             if self._ended or self._resting or self._wanted():
                 return 0
@@ -164,9 +172,15 @@ class Courier(Loop):
         asked = wanted | {group: 0 for group in self._asked if group not in wanted}
         self._rang.clear()
         sent_at = self._clock.monotonic()
+        self._away |= dict.fromkeys(wanted, sent_at + _AWAY)  # unless they answer
         try:
             words, claims = await self._store.exchange(
-                self._worker_id, ended, resting, asked, lease_ms=self._lease_ms
+                self._worker_id,
+                ended,
+                resting,
+                asked,
+                lease_ms=self._lease_ms,
+                apart=not self._last,
             )
         except StoreError:
             # Sent again with the next turn: the scripts take the same report twice as once.
@@ -183,6 +197,7 @@ class Courier(Loop):
         self._asked -= claims.keys()
         for group, claim in claims.items():
             self._answered[group] = self._clock.monotonic()
+            self._away.pop(group, None)
             if group not in wanted:
                 continue
             # A bell that rang meanwhile tells of runs that this claim may have come too early for.
@@ -214,7 +229,9 @@ class Courier(Loop):
         return 0 if self.draining else max(0, self._concurrency - len(self._held))
 
     def _wanted(self) -> dict[str, int]:
-        return self._shares.split(min(self._free, _MOST))
+        places, now = min(self._free, _MOST), self._clock.monotonic()
+        away = {group for group, until in self._away.items() if until > now}
+        return self._shares.split(places, away) or self._shares.split(places)
 
     def _arm(self) -> None:
         if self._free:
