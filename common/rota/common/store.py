@@ -88,12 +88,9 @@ class Store:
         that another leads it now. Without, nobody needs to lead. `apart`: see `Link.attempt`.
         Raises `StoreUnavailable` if no server answers.
         """
+        terms = terms or {}
         calls = [
-            (
-                Operation.ENQUEUE,
-                group,
-                [(terms or {}).get(group, 0), *(value for run in batch for value in run)],
-            )
+            (Operation.ENQUEUE, group, [terms.get(group, 0), *(v for run in batch for v in run)])
             for group, batch in runs.items()
         ]
         answers = await self.attempt(calls, apart=apart)

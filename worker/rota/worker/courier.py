@@ -1,7 +1,7 @@
 """Carries completions to the store and claimed runs back, many in one round trip."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from structlog.typing import FilteringBoundLogger
 
@@ -187,13 +187,7 @@ class Courier(Loop):
             self._ended = ended + self._ended
             self._resting = resting + self._resting
             raise
-        self._history.add([end for end in ended if words.get(end.run.job_id) == "completed"])
-        unsent = [end for end in ended if end.run.job_id not in words]
-        unrested = [rest for rest in resting if rest.run.job_id not in words]
-        self._ended, self._resting = unsent + self._ended, unrested + self._resting
-        for job_id, word in words.items():
-            if word == "stale":
-                self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
+        all_told = self._told(ended, resting, words)
         self._asked -= claims.keys()
         for group, claim in claims.items():
             self._answered[group] = self._clock.monotonic()
@@ -208,7 +202,18 @@ class Courier(Loop):
             self._take(claim, sent_at)
         if any(not claim.registered for claim in claims.values()):
             await self._register()
-        return not unsent and not unrested and len(claims) == len(asked)
+        return all_told and len(claims) == len(asked)
+
+    def _told(self, ended: list[Ended], resting: list[Resting], words: Mapping[str, str]) -> bool:
+        """Take note of the words for what was reported; keep what got none; tell if all got one."""
+        self._history.add([end for end in ended if words.get(end.run.job_id) == "completed"])
+        unsent = [end for end in ended if end.run.job_id not in words]
+        unrested = [rest for rest in resting if rest.run.job_id not in words]
+        self._ended, self._resting = unsent + self._ended, unrested + self._resting
+        for job_id, word in words.items():
+            if word == "stale":
+                self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
+        return not unsent and not unrested
 
     def _take(self, claim: Claim, sent_at: float) -> None:
         for run in claim.runs:
