@@ -24,7 +24,7 @@ from tests.support.logbook import Logbook
 from tests.support.topologies import opened
 
 HIT, SPARED, OTHER = map(group_on, range(3))
-PROMPTLY = 1.0  # seconds: far less than a reply is waited for
+PROMPTLY = 2.0  # seconds: far less than a reply is waited for, though the machine be busy
 SPELL = 7.0  # seconds: longer than a reply is waited for, so that what follows is seen, too
 _REOPENED = 30.0  # seconds until a server is followed, and its gate has closed
 _CLOCK = SystemClock()
@@ -114,7 +114,7 @@ async def test_runs(cluster: Cluster) -> None:
     chosen: dict[str, Any] = {
         "groups": [HIT, SPARED],
         "concurrency": 2,
-        "lease_ms": 2_000,
+        "lease_ms": 4_000,
         "grace": 0.1,
     }
     async with (
@@ -144,7 +144,7 @@ async def test_runs(cluster: Cluster) -> None:
 
     assert slowest < PROMPTLY
     assert [] == cancelled
-    assert 2_000 / 3 < lease <= 2_000
+    assert 4_000 / 3 < lease <= 4_000
     assert ["early", "late"] == sorted(each.job for each in told)
 
 
