@@ -6,12 +6,13 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.clock import SystemClock
 from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler import output, reconciler, status
 from rota.scheduler.daemon import SchedulerDaemon
 from rota.scheduler.reconciler import Reconciler
-from tests.support import builders, probe
+from tests.support import builders, probe, workers
 from tests.support.builders import GROUP, Clock
 from tests.support.definitions import config
 from tests.support.logbook import Logbook
@@ -77,6 +78,22 @@ async def test_too_large_to_count(store: Store, monkeypatch: pytest.MonkeyPatch)
     assert (GROUP, 1) == (skipped["group"], skipped["most"])
     assert [] == book.complaints()
     assert {} == (await Catalog(store.link).counts(GROUP)).repairs
+
+
+async def test_lease(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run without a lease gets one as long as its worker's, which has to renew it meanwhile."""
+    monkeypatch.setattr(reconciler, "_STEP", 0.01)
+    await damage(store)
+    given_ms = 60_000
+    began_ms = SystemClock().now_ms()
+    daemon = SchedulerDaemon(url, config(groups=(GROUP,)), log=Logbook().log, lease_ms=given_ms)
+    await daemon.start()
+    try:
+        end_ms = await workers.leased(store, builders.occurrence())
+    finally:
+        await daemon.stop()
+
+    assert began_ms + given_ms <= end_ms
 
 
 async def test_leader_walks(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

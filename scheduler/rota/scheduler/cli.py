@@ -82,7 +82,11 @@ def run(config: ConfigArgument, health: HealthOption = "") -> None:
         given = settings.read()
         logger = log.configure(given)
         daemon = SchedulerDaemon(
-            given.redis_url, configs.load(config), log=logger, gate_ms=given.gate_ms
+            given.redis_url,
+            configs.load(config),
+            log=logger,
+            gate_ms=given.gate_ms,
+            lease_ms=given.lease_ms,
         )
         sys.exit(
             command.run_supervised(
