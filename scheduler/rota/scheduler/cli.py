@@ -72,7 +72,8 @@ def dev(
 def run(config: ConfigArgument, health: HealthOption = "") -> None:
     """Start the scheduler daemon.
 
-    SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again.
+    SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again. A
+    second signal, half a second later or more, exits at once.
     """
     from rota.common import command, durability, log, settings
     from rota.scheduler import config as configs
