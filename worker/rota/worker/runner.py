@@ -127,7 +127,7 @@ class Runner:
             async with asyncio.timeout(seconds) as scope:
                 if handler.isolation == "process":
                     return await self._children.run(
-                        context, bytes(request.args), lambda: _grace(held)
+                        context, bytes(request.args), lambda: _grace(held), held
                     )
                 kwargs = handler.arguments.decode(bytes(request.args))
                 return encode_result(await invoke(handler, context, kwargs, self._threads))
