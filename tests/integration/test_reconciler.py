@@ -9,7 +9,7 @@ from rota.common.catalog import Catalog
 from rota.common.clock import SystemClock
 from rota.common.state import State
 from rota.common.store import Store
-from rota.scheduler import output, reconciler, status
+from rota.scheduler import output, reconciler, status, status_page
 from rota.scheduler.daemon import SchedulerDaemon
 from rota.scheduler.reconciler import Reconciler
 from tests.support import builders, probe, workers
@@ -116,11 +116,11 @@ async def test_status(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """Repairs are shown where there were any, and always there for programs."""
     await Catalog(store.link).publish(GROUP, [])
     sound = await status.gather(Catalog(store.link))
-    status.show(sound, tenant=None, now=Clock())
+    status_page.show(sound, now=Clock())
     output.write_json(sound)
     quiet, data = capsys.readouterr().out.split("\n{", 1)
     await store.link.command("HSET", keys.repairs(GROUP), "slot_stale", 2, "lease_missing", 1)
-    status.show(await status.gather(Catalog(store.link)), tenant=None, now=Clock())
+    status_page.show(await status.gather(Catalog(store.link)), now=Clock())
 
     assert "repair" not in quiet
     assert {} == json.loads("{" + data)["groups"][0]["repairs"]

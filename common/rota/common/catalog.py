@@ -11,6 +11,7 @@ from rota.common.link import Link
 from rota.common.worker_info import WorkerInfo
 
 REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
+SILENT_MS = 11_000  # so long after it registered a worker has missed two registrations
 _CHUNK = 1_000  # commands in one round trip
 
 _jobs = msgspec.msgpack.Decoder(Job)
@@ -26,6 +27,13 @@ class Slot(NamedTuple):
     ended_ms: int | None  # when the last run ended, by the store's clock
     outcome: str | None  # how it ended
     last: str | None  # its job_id
+
+
+class Seen(NamedTuple):
+    """When a worker registered last."""
+
+    at_ms: int  # by the store's clock
+    ms_ago: int
 
 
 class GroupCounts(NamedTuple):
@@ -133,11 +141,20 @@ class Catalog:
         rows = await self._many([("GET", keys.worker(group, i)) for i in ids])
         return [_workers.decode(row) for row in rows if row]
 
+    async def seen(self, group: str) -> dict[str, Seen]:
+        """Return when each worker that is registered in `group` last said so, by its id."""
+        pairs = await self._link.command("ZRANGE", keys.workers(group), 0, -1, "WITHSCORES")
+        now = await self._now_ms()
+        seen: dict[str, Seen] = {}
+        for worker, until in zip(pairs[::2], pairs[1::2], strict=True):
+            at = int(float(until)) - REGISTRATION_MS
+            seen[worker.decode()] = Seen(at, max(0, now - at))
+        return seen
+
     async def register(self, info: WorkerInfo) -> None:
         """Make a worker known in its groups for `REGISTRATION_MS`."""
         names = [handler.name for handler in info.handlers]
-        seconds, _ = await self._link.command("TIME")
-        until = int(seconds) * 1000 + REGISTRATION_MS
+        until = await self._now_ms() + REGISTRATION_MS
         commands: list[tuple[Any, ...]] = []
         for group in info.groups:
             served = keys.handlers(group, info.id)
@@ -157,6 +174,10 @@ class Catalog:
             worker, served = keys.worker(group, info.id), keys.handlers(group, info.id)
             commands += [("DEL", worker), ("DEL", served), ("ZREM", keys.workers(group), info.id)]
         await self._many(commands)
+
+    async def _now_ms(self) -> int:
+        seconds, micros = await self._link.command("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def _many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         replies: list[Any] = []

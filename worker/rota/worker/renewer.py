@@ -105,7 +105,7 @@ class _Renewing(Loop):
             if held.run in lost:
                 self._lose(held)
             else:
-                held.renewed_at = sent_at
+                held.renew(sent_at)
 
     async def _adopt(self, runs: list[Claimed]) -> list[Claimed]:
         """Bring runs of one group back that the store has forgotten; return what is lost."""
