@@ -9,6 +9,7 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.registration import Registration
 from rota.common.run import Claimed
 from rota.common.store import Store
 from rota.common.worker_info import WorkerInfo
@@ -31,6 +32,7 @@ class Office:
         self.registrar = Registrar(
             info=builders.worker_info(groups=groups),
             catalog=Catalog(store.link),
+            registration=Registration(store),
             held=self.held,
             counts=self.counts,
             serve=self._serve,

@@ -3,8 +3,9 @@
 import pytest
 
 from rota.common import clock, keys
-from rota.common.catalog import REGISTRATION_MS, Catalog
+from rota.common.catalog import Catalog
 from rota.common.store import Store
+from rota.common.worker_info import REGISTRATION_MS
 from rota.scheduler import status, status_page
 from rota.scheduler.status import Status, WorkerRow
 from tests.support import builders, workers

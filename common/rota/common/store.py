@@ -193,6 +193,11 @@ class Store:
         """Lead `group` no more; harmless if somebody else does."""
         await self.ask([(LEAD, group, (scheduler, 0, 0))])
 
+    async def gate(self, group: str) -> float:
+        """Return how many seconds the gate of `group` stays open; 0 if it is closed."""
+        answer = (await self.ask([(Operation.CLAIM, group, ("", 0, 0, 0))]))[0]
+        return answer.wait_ms / 1000
+
     async def release(self, runs: Iterable[Claimed], rest_ms: int = 0) -> None:
         """Give runs back, uncounted; nobody claims them for `rest_ms`."""
         await self.ask(

@@ -20,6 +20,8 @@ from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
 
+_AT_A_TIME = 20  # jobs that are taken up before others have their turn
+
 
 class LedGroup:
     """The jobs of one group in the engine, and the loops that look after their runs."""
@@ -69,9 +71,9 @@ class LedGroup:
         # Before the slots are read: a run that ends in between is then heard of.
         after = await self._store.last_completion(self._group)
         slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
-        adopted = [self._take_up(job, slot) for job, slot in zip(self._jobs, slots, strict=True)]
         self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
         self._auditor = self._build_auditor()
+        adopted = await self._take_up_all(slots)
         if self._left:
             self._auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
         self._left = {}
@@ -89,7 +91,7 @@ class LedGroup:
         for loop in self._loops:
             self._watching.append(self._watch(loop))
             await loop.start()
-        return sum(adopted)
+        return adopted
 
     async def end(self) -> None:
         """Fire no more in this group. Its runs in flight go on; the next leader adopts them.
@@ -121,6 +123,14 @@ class LedGroup:
             clock=self._clock,
             log=self._log,
         )
+
+    async def _take_up_all(self, slots: Sequence[Slot]) -> int:
+        adopted = 0
+        for number, (job, slot) in enumerate(zip(self._jobs, slots, strict=True), start=1):
+            adopted += self._take_up(job, slot)
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)  # leases are to be renewed, this group's and others'
+        return adopted
 
     def _take_up(self, job: Job, slot: Slot) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""

@@ -5,10 +5,10 @@ from collections import Counter
 import msgspec
 
 from rota.common import clock
-from rota.common.catalog import SILENT_MS, Catalog, GroupCounts, Seen
+from rota.common.catalog import Catalog, GroupCounts, Seen
 from rota.common.errors import NotFound
 from rota.common.job import Job
-from rota.common.worker_info import WorkerInfo
+from rota.common.worker_info import SILENT_MS, WorkerInfo
 from rota.scheduler.preview import describe
 
 

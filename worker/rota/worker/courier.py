@@ -1,13 +1,13 @@
 """Carries completions to the store and claimed runs back, many in one round trip."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
 from rota.common.errors import StoreError, StoreUnavailable
-from rota.common.run import Claim, Ended, Resting
+from rota.common.run import Claim, Claimed, Ended, Resting
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
 from rota.worker.bell import Bell
@@ -64,6 +64,7 @@ class Courier(Loop):
         self._free_since = 0.0  # monotonic time since which there are free places
         self._turning = asyncio.Lock()
         self._history = History(clock)
+        self._again: set[Claimed] = set()  # whose completions are sent once more
         store.epochs.reopened.append(self._replay)
         self.draining = False
         self._last = False  # whether nothing more is sent after this: then we wait for every server
@@ -209,14 +210,26 @@ class Courier(Loop):
 
     def _told(self, ended: list[Ended], resting: list[Resting], words: Mapping[str, str]) -> bool:
         """Take note of the words for what was reported; keep what got none; tell if all got one."""
-        self._history.add([end for end in ended if words.get(end.run.job_id) == "completed"])
+        known = self._note(ended, words)
         unsent = [end for end in ended if end.run.job_id not in words]
         unrested = [rest for rest in resting if rest.run.job_id not in words]
         self._ended, self._resting = unsent + self._ended, unrested + self._resting
         for job_id, word in words.items():
-            if word == "stale":
+            if word == "stale" and job_id not in known:
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
         return not unsent and not unrested
+
+    def _note(self, ended: Sequence[Ended], words: Mapping[str, str]) -> set[str]:
+        """Keep what was accepted now; return the job_ids of what had been accepted before."""
+        answered = [end for end in ended if end.run.job_id in words]
+        known = {end.run.job_id for end in answered if end.run in self._again}
+        fresh = [end for end in answered if end.run.job_id not in known]
+        self._history.add([end for end in fresh if words[end.run.job_id] == "completed"])
+        for job_id in (job_id for job_id in known if words[job_id] == "stale"):
+            # It had been accepted, and a later run of its job has ended since.
+            self.log.debug("completion_told_before", job_id=job_id)
+        self._again -= {end.run for end in answered}
+        return known
 
     def _take(self, claim: Claim, sent_at: float) -> None:
         for run in claim.runs:
@@ -227,7 +240,8 @@ class Courier(Loop):
 
     def _replay(self, group: str, wait_s: float) -> None:
         """Send the last completions once more: the store may have lost them."""
-        again = self._history.of(group)
+        again = [end for end in self._history.of(group) if end.run not in self._again]
+        self._again.update(end.run for end in again)
         self.log.warning("store_reopened", group=group, gate_s=wait_s, completions=len(again))
         self._ended += again
         self._asked.update(self._bells)  # they may be on the same server

@@ -13,6 +13,7 @@ from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import StoreError
 from rota.common.link import Link
+from rota.common.registration import Registration
 from rota.common.scripts import GATE_MS
 from rota.common.store import LEASE_MS, Store
 from rota.common.worker_info import WorkerInfo
@@ -74,6 +75,7 @@ class WorkerDaemon:
         self._registrar = Registrar(
             info=self._info,
             catalog=Catalog(self._link),
+            registration=Registration(self._store),
             held=self._held,
             counts=self._runner.counts,
             serve=self._serve,
