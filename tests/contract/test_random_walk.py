@@ -49,7 +49,7 @@ async def test_random_walk(store: Store, kind: type[Stateful], seed: int) -> Non
 async def test_long_walk(store: Store, kind: type[Stateful], number: int) -> None:
     """The same over many steps, in which every lawful move and every repair really happens."""
     first = int(os.getenv("ROTA_WALK_SEED", SystemRandom().randrange(1_000_000)))
-    print(f"ROTA_WALK_SEED={first}")
+    print(f"\nROTA_WALK_SEED={first}")
     moves, repairs, refused = Counter[Move](), Counter[str](), Counter[str]()
     for seed in range(first, first + WALKS):
         await store.link.command("FLUSHALL")
