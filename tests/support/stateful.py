@@ -294,7 +294,7 @@ class Stateful:
         job_id = self.some_run() if rare else self.random.choice(flying)
         word = self.model.cancel(job_id)
 
-        assert [word] == await Intervention(self.store).cancel([(GROUP, job_id)])
+        assert {job_id: word} == await Intervention(self.store).cancel([(GROUP, job_id)])
         self._note_refusal(word, "cancelled")
         return f"{job_id}: {word}"
 
