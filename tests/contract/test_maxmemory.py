@@ -8,10 +8,10 @@ from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.embedded import EmbeddedStore
 from rota.common.errors import StoreError, StoreUnavailable
-from rota.common.registration import REGISTRATION_MS
 from rota.common.scripts import LEAD, RECONCILE, RECOUNT, REGISTER, script
 from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
+from rota.common.worker_info import REGISTRATION_MS
 from tests.support import builders
 from tests.support.builders import GROUP
 from tests.support.definitions import job

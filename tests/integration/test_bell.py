@@ -20,7 +20,15 @@ class Ear:
     def __init__(self, store: Store, *, place: bool = True, worker: str = WORKER) -> None:
         self.rung = 0
         self.place = place
-        self.bell = Bell(GROUP, worker_id=worker, store=store, rung=self._rung, log=Logbook().log)
+        self.unheard: list[str] = []  # groups in which a token may have passed us by
+        self.bell = Bell(
+            GROUP,
+            worker_id=worker,
+            store=store,
+            rung=self._rung,
+            unheard=self.unheard.append,
+            log=Logbook().log,
+        )
 
     def _rung(self, group: str) -> bool:
         assert group == GROUP
@@ -111,6 +119,8 @@ async def test_goes_on_after_an_outage(url: str) -> None:
         await proxy.mend()
         await store.ring(GROUP)
         await probe.until(lambda: ear.rung == 1)
+
+        assert {GROUP} == set(ear.unheard)
 
 
 @pytest.mark.parametrize("steps", range(0, 40, 3))

@@ -1,7 +1,7 @@
 """A store that lost writes: live workers bring back what they hold and did, schedulers the rest."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -14,7 +14,7 @@ from rota.common.store import Store
 from rota.scheduler import leader
 from rota.worker import Context, Jobs
 from rota.worker.daemon import WorkerDaemon
-from tests.support import backup, builders, probe, schedulers, workers
+from tests.support import backup, builders, probe, schedulers, topologies, workers
 from tests.support.backup import Backup
 from tests.support.builders import GROUP, HANDLER
 from tests.support.definitions import job
@@ -47,7 +47,9 @@ class Desk:
         self.ended.append(ctx.job_id)
 
     @asynccontextmanager
-    async def serving(self, url: str, concurrency: int = 8) -> AsyncIterator[WorkerDaemon]:
+    async def serving(
+        self, url: str, concurrency: int = 8, groups: Sequence[str] = (GROUP,)
+    ) -> AsyncIterator[WorkerDaemon]:
         """Run a worker."""
         async with workers.working(
             url,
@@ -55,6 +57,7 @@ class Desk:
             lease_ms=LEASE_MS,
             gate_ms=GATE_MS,
             concurrency=concurrency,
+            groups=list(groups),
             log=self.book.log,
         ) as daemon:
             yield daemon
@@ -94,6 +97,24 @@ async def reopened(desk: Desk) -> None:
     """Return when the worker has noticed, and the gate is closed again."""
     await probe.until(lambda: desk.book.events("store_reopened"))
     await asyncio.sleep(GATE_MS / 1000)  # the gate is open for so long, whatever happens
+
+
+async def test_an_idle_worker_tells_all_groups(server: EmbeddedStore, store: Store) -> None:
+    """A worker with nothing to do speaks to each of its groups while the gate is still open."""
+    desk, groups = Desk(), [f"group-{n}" for n in range(5)]
+    async with (
+        desk.serving(server.url, groups=groups),
+        topologies.opened(server.url, GATE_MS) as other,
+    ):
+        await asyncio.gather(*map(other.sweep, groups))
+        await workers.idle(store, len(groups))
+        server.stop()
+        server.start()
+        await asyncio.gather(*map(other.sweep, groups))  # opens the gates
+        await probe.until(lambda: len(desk.book.events("store_reopened")) == len(groups))
+        heard = desk.book.events("store_reopened")
+
+    assert all(event["gate_s"] > 0 for event in heard)
 
 
 @pytest.mark.parametrize("lost", ["all", "the claim"])

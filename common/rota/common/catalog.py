@@ -8,7 +8,7 @@ import msgspec
 from rota.common import keys, message
 from rota.common.job import Job
 from rota.common.link import Link
-from rota.common.worker_info import WorkerInfo
+from rota.common.worker_info import REGISTRATION_MS, WorkerInfo
 
 _CHUNK = 1_000  # commands in one round trip
 
@@ -25,6 +25,13 @@ class Slot(NamedTuple):
     ended_ms: int | None  # when the last run ended, by the store's clock
     outcome: str | None  # how it ended
     last: str | None  # its job_id
+
+
+class Seen(NamedTuple):
+    """When a worker registered last."""
+
+    at_ms: int  # by the store's clock
+    ms_ago: int
 
 
 class GroupCounts(NamedTuple):
@@ -140,6 +147,20 @@ class Catalog:
         ids = [i.decode() for i in await self._link.command("ZRANGE", keys.workers(group), 0, -1)]
         rows = await self._many([("GET", keys.worker(group, i)) for i in ids])
         return [_workers.decode(row) for row in rows if row]
+
+    async def seen(self, group: str) -> dict[str, Seen]:
+        """Return when each worker that is registered in `group` last said so, by its id."""
+        pairs = await self._link.command("ZRANGE", keys.workers(group), 0, -1, "WITHSCORES")
+        now = await self._now_ms()
+        seen: dict[str, Seen] = {}
+        for worker, until in zip(pairs[::2], pairs[1::2], strict=True):
+            at = int(float(until)) - REGISTRATION_MS
+            seen[worker.decode()] = Seen(at, max(0, now - at))
+        return seen
+
+    async def _now_ms(self) -> int:
+        seconds, micros = await self._link.command("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def _many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         replies: list[Any] = []

@@ -3,9 +3,7 @@
 from rota.common import keys, message
 from rota.common.scripts import REGISTER
 from rota.common.store import Store
-from rota.common.worker_info import WorkerInfo
-
-REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
+from rota.common.worker_info import REGISTRATION_MS, WorkerInfo
 
 
 class Registration:

@@ -41,6 +41,7 @@ class LedGroup:
         log: FilteringBoundLogger,
         also: Heard | None,
         watch: Callable[[Loop], asyncio.Task[None]],
+        lease_ms: int,
     ) -> None:
         self._group = group
         self._jobs = jobs
@@ -53,6 +54,7 @@ class LedGroup:
         self._log = log
         self._also = also
         self._watch = watch
+        self._lease_ms = lease_ms
         self._loops: list[Loop] = []
         self._watching: list[asyncio.Task[None]] = []
         self._sweeper: Sweeper | None = None
@@ -79,7 +81,13 @@ class LedGroup:
         listener = Listener(
             self._group, after=after, store=self._store, heard=self._heard, log=self._log
         )
-        reconciler = Reconciler(self._group, store=self._store, clock=self._clock, log=self._log)
+        reconciler = Reconciler(
+            self._group,
+            store=self._store,
+            clock=self._clock,
+            log=self._log,
+            lease_ms=self._lease_ms,
+        )
         self._loops = [self._sweeper, self._auditor, listener, reconciler]
         for loop in self._loops:
             self._watching.append(self._watch(loop))

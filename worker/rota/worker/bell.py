@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common.errors import StoreError
 from rota.common.service import Loop
 from rota.common.store import Store
 
@@ -24,6 +25,7 @@ class Bell(Loop):
         worker_id: str,
         store: Store,
         rung: Callable[[str], bool],
+        unheard: Callable[[str], None],
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
@@ -31,6 +33,7 @@ class Bell(Loop):
         self._worker_id = worker_id
         self._store = store
         self._rung = rung  # called when there may be work; False: no place for it now
+        self._unheard = unheard  # called when the store went away while we listened
         self._armed = asyncio.Event()
 
     def arm(self) -> None:
@@ -40,7 +43,11 @@ class Bell(Loop):
     async def turn(self) -> float | None:
         """Wait for one token, or for the end of the longest block: a token may have been lost."""
         await self._armed.wait()
-        token = await self._store.listen(self.group, self._worker_id)
+        try:
+            token = await self._store.listen(self.group, self._worker_id)
+        except StoreError:
+            self._unheard(self.group)
+            raise
         self._armed.clear()
         if not self._rung(self.group) and token:
             await self._store.ring(self.group)

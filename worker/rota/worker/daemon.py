@@ -61,7 +61,9 @@ class WorkerDaemon:
         self._store = Store(self._link)
         self._held = HeldRuns()
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="handler")
-        self._children = Children(options.app, limit=options.concurrency, log=self._log)
+        self._children = Children(
+            options.app, limit=options.concurrency, log=self._log, lease_ms=options.lease_ms
+        )
         self._runner = Runner(
             worker_id=self._info.id,
             jobs=jobs,

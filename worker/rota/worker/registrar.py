@@ -33,6 +33,7 @@ class Registrar(Loop):
         super().__init__(log=log)
         self._info = info
         self._fixed = bool(info.groups)
+        self._looked = not self._fixed  # whether it was told which of them nobody knows yet
         self._catalog = catalog
         self._registration = registration
         self._held = held
@@ -47,6 +48,8 @@ class Registrar(Loop):
             # And those known before: a group that was withdrawn, or that a store forgot which lost
             # its data, may hold runs all the same.
             groups = sorted({*groups, *await self._catalog.groups()})
+        if not self._looked:
+            await self._tell_unknown(groups)
         await self._register(groups)
         for group in groups:
             await self._serve(group)
@@ -67,6 +70,14 @@ class Registrar(Loop):
             self.log.info("groups_served", groups=groups)
         self._info = msgspec.structs.replace(self._info, groups=groups, running=len(self._held))
         await self._registration.register(self._info)
+
+    async def _tell_unknown(self, groups: list[str]) -> None:
+        unknown = sorted(set(groups) - set(await self._catalog.groups()))
+        self._looked = True
+        if unknown:
+            self.log.warning(
+                "groups_unknown", groups=unknown, why="no scheduler has published them"
+            )
 
     def _tell(self) -> None:
         if self._counts != self._told:

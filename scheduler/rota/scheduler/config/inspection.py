@@ -11,10 +11,11 @@ from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
 from rota.scheduler.config.field import FieldError
 from rota.scheduler.config.model import KINDS, DefaultsSpec, JobSpec, RetrySpec, TenantSpec
-from rota.scheduler.config.resolve import Ground, JobSpecs
+from rota.scheduler.config.resolve import Ground
 
 Pair = tuple[Node, Node]  # a key and its value
 Pairs = dict[str, Pair]  # by the text of the key
+Base = dict[str, JobSpec | None]  # what jobs stand on, by name; None where that is not certain
 
 _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "handler": (field.handler, "the name of a handler, such as orders.import"),
@@ -88,37 +89,52 @@ class Inspection:
         known = ", ".join(sorted(self._ground.groups)[:5])
         return f"declared are {known}" if known else "declare it under `groups`"
 
-    def _use(self, node: Node) -> JobSpecs | None:
-        """Return the jobs that the templates bring, or None where that is not certain."""
+    def _use(self, node: Node) -> Base | None:
+        """Return the jobs that the templates bring, or None where not even their names are certain.
+
+        A misspelt template is read as the one that it probably means, so that a job is held against
+        that; one that resembles none may be any.
+        """
         if type(node) is not SequenceNode:
             message = f"expected a list of templates, got {field.kind(self._plain(node))}"
             self._add(node, message, advice="write for example `use: [standard]`")
             return None
-        found: JobSpecs = {}
+        found: Base = {}
         certain = True
         brought: dict[str, str] = {}  # job -> the template that brings it
         for item in node.value:
             name = self._text(item, "the name of a template")
-            if name is None or name not in self._ground.templates:
-                self._unknown_template(item, name)
-                certain = False
+            specs = self._ground.templates.get(name or "")
+            if specs is None:
+                guess = self._unknown_template(item, name)
+                certain = certain and guess is not None
+                found = {**(guess or {}), **found}
                 continue
-            specs = self._ground.templates[name]
             for job in sorted(specs.keys() & brought.keys()):
                 other = f"template `{brought[job]}` brings it already"
                 self._add(item, f"template `{name}` brings job `{job}` again", advice=other)
-            brought |= dict.fromkeys(specs, name)
+            brought |= dict.fromkeys(specs, name or "")
             found |= specs
         return found if certain else None
 
-    def _unknown_template(self, node: Node, name: str | None) -> None:
+    def _unknown_template(self, node: Node, name: str | None) -> Base | None:
+        """Return what the template probably brings; None if there is no telling."""
+        templates = self._ground.templates
         if name is None or name in self._ground.broken or not self._complete:
-            return
-        known = self._ground.templates.keys() | self._ground.broken
-        advice = field.did_you_mean(name, frozenset(known)) or "declare it under `templates`"
+            return None
+        known = frozenset(templates.keys() | self._ground.broken)
+        advice = field.did_you_mean(name, known) or "declare it under `templates`"
         self._add(node, f"unknown template {quoted(name)}", advice=advice)
+        meant = field.closest(name, known)
+        if meant in self._ground.broken:
+            return None
+        return (
+            dict(templates[meant])
+            if meant
+            else {job: None for t in templates.values() for job in t}
+        )
 
-    def _tenant_job(self, pair: Pair, base: JobSpecs | None) -> None:
+    def _tenant_job(self, pair: Pair, base: Base | None) -> None:
         self._name(pair[0])
         name = pair[0].value
         if self._plain(pair[1]) is not None:
