@@ -233,8 +233,11 @@ async def snapshot(store: Store, *, virtual: bool = True) -> dict[str, Any]:
 
     `virtual=False` leaves out the root's `VIRTUAL` fields, which advance with time.
     """
-    names = sorted(await store.link.command("KEYS", "*"))
-    kinds = await store.link.pipeline([("TYPE", name) for name in names])
+    known = sorted(await store.link.command("KEYS", "*"))
+    types = await store.link.pipeline([("TYPE", name) for name in known])
+    # A key may end its time in between.
+    there = [(name, kind) for name, kind in zip(known, types, strict=True) if kind != b"none"]
+    names, kinds = [name for name, _ in there], [kind for _, kind in there]
     values = await store.link.pipeline(
         [(_READ[kind][0], name, *_READ[kind][1:]) for name, kind in zip(names, kinds, strict=True)]
     )

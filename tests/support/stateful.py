@@ -120,7 +120,7 @@ class Stateful:
     async def enqueue(self) -> str:
         """Enqueue an occurrence of a job that may be busy, sometimes one that was sent before."""
         resend = self.sent and self.random.random() < _RARE
-        run = self.random.choice(self.sent[-_RECENT:]) if resend else self.occurrence()
+        run = self.sent_before() if resend else self.occurrence()
         self.sent.append(run)
         expected = self.model.enqueue(run)
 
@@ -129,6 +129,12 @@ class Stateful:
         if expected[0] == "queued":
             self.attempts[run.job_id] = run.attempts
         return f"{run.job_id} {expected}"
+
+    def sent_before(self) -> Occurrence:
+        """Return an occurrence of late; often one that is kept, for its result or its payload."""
+        recent = self.sent[-_RECENT:]
+        kept = [run for run in recent if run.job_id in self.model.runs]
+        return self.random.choice(kept if kept and self.random.random() < 0.5 else recent)
 
     def occurrence(self) -> Occurrence:
         """Return an occurrence that is new or, rarely, an old one; rarely a triggered run."""

@@ -19,17 +19,19 @@ class StatefulLoss(Stateful):
     def __init__(self, store: Store, seed: int) -> None:
         super().__init__(store, seed)
         self.reported: list[Claimed] = []
+        self.diligent = [*[self.adopt] * 4, self.report_again, self.let_time_pass]
         self.saved: tuple[backup.Backup, Model] | None = None
         self.steps *= 2
         self.steps += [self.change_server, *[self.lose_writes] * 4, self.come_anew]
-        self.steps += [*[self.remember] * 8, *[self.adopt] * 4, self.report_again]
+        self.steps += [*[self.remember] * 4, *[self.adopt] * 4, self.report_again]
 
     def choose(self) -> Step:
         """Choose the next step: while the gate is open mostly what that is for; all lost rarely."""
         if self.random.random() < _DISASTER:
             return self.lose_all
         if self.model.gated and self.random.random() < 0.6:
-            return self.random.choice([*[self.adopt] * 4, self.report_again, self.let_time_pass])
+            late = self.model.gate % 3 == 0  # every third time workers bring back too late
+            return self.let_time_pass if late else self.random.choice(self.diligent)
         return super().choose()
 
     def lawful(self) -> set[Move]:
@@ -88,9 +90,14 @@ class StatefulLoss(Stateful):
         return await self.sweep()
 
     async def adopt(self) -> str:
-        """Bring back something that a worker thinks it holds, mostly of late."""
-        some = self.held[-10:] if self.random.random() < 0.7 else self.held
+        """Bring back something that a worker thinks it holds, often beside another run."""
+        beside = [held for held in self.held if self._beside_another(held[1].job_id)]
+        some = beside if beside and self.random.random() < 0.5 else self.held[-10:]
         return await self.bring_back(*self.random.choice(some)) if some else ""
+
+    def _beside_another(self, job_id: str) -> bool:
+        flying = self.model.slots[ref_of(job_id)].run
+        return flying not in ("", job_id) and job_id not in self.model.runs
 
     async def bring_back(self, worker: str, run: Claimed) -> str:
         """Adopt a run, as the worker that holds it."""
