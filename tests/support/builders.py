@@ -233,8 +233,11 @@ async def snapshot(store: Store, *, virtual: bool = True) -> dict[str, Any]:
 
     `virtual=False` leaves out the root's `VIRTUAL` fields, which advance with time.
     """
-    names = sorted(await store.link.command("KEYS", "*"))
-    kinds = await store.link.pipeline([("TYPE", name) for name in names])
+    known = sorted(await store.link.command("KEYS", "*"))
+    found_kinds = await store.link.pipeline([("TYPE", name) for name in known])
+    # Without those whose time is over since.
+    kinds = [kind for kind in found_kinds if kind != b"none"]
+    names = [n for n, kind in zip(known, found_kinds, strict=True) if kind != b"none"]
     values = await store.link.pipeline(
         [(_READ[kind][0], name, *_READ[kind][1:]) for name, kind in zip(names, kinds, strict=True)]
     )
