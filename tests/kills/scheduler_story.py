@@ -3,6 +3,7 @@
 import json
 from itertools import count
 
+from rota.common.catalog import Catalog
 from rota.common.clock import SystemClock
 from rota.scheduler import trigger
 from tests.kills import plan, victims
@@ -11,6 +12,7 @@ from tests.kills.plan import STEADY
 from tests.kills.trial import PATIENCE, Lane, Trial
 from tests.kills.victims import Victim
 from tests.support import probe
+from tests.support.builders import GROUP
 
 _numbers = count(1)
 
@@ -27,6 +29,7 @@ async def play(lane: Lane, point: Point | None) -> Trial:
         period_ms = job.schedule.period_ms
         trial.note("job", job=job.ref, group=job.group, kind=kind, period_ms=period_ms)
     async with trial.listening():
+        await Catalog(trial.store.link).withdraw([GROUP])  # what the last story's left published
         await _trigger(trial, "rest")
         async with Checkpoint(lane.url, point) as checkpoint:
             trial.checkpoint = checkpoint
