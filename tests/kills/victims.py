@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,18 @@ def _settle_in(folder: Path, role: str) -> None:
     """Die with the process that we were forked from; log to a file of our own."""
     if sys.platform == "linux":
         die_with_parent()
+    # That one may outlive the tests, if they end as a crash does.
+    threading.Thread(target=_die_with_tests, daemon=True).start()
     file = os.open(folder / f"{role}-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 2)
     os.environ |= {"ROTA_LOG_FORMAT": "json", "ROTA_LOG_LEVEL": "debug"}
+
+
+def _die_with_tests() -> None:
+    tests = multiprocessing.parent_process()
+    if tests is not None:
+        tests.join()
+        os._exit(1)
 
 
 def _be(daemon: command.Supervised, logger: Any) -> None:
