@@ -1,6 +1,7 @@
 """What each script is called with to act on one run, and its raw reply."""
 
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any, NamedTuple
 
 from rota.common import keys
@@ -9,6 +10,9 @@ from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
+
+_LUA = resources.files("rota.common") / "lua"
+SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - {"lib"})
 
 
 class Reply(NamedTuple):
