@@ -62,7 +62,11 @@ class SchedulerDaemon:
             clock=self._clock,
             log=self._log,
         )
-        self.engine = Engine(fire=self._dispatcher.fire, skipped=self._dispatcher.skipped)
+        self.engine = Engine(
+            fire=self._dispatcher.fire,
+            skipped=self._dispatcher.skipped,
+            kept_back=self._dispatcher.kept_back,
+        )
         self._publisher = Publisher(jobs=self._jobs, catalog=self._catalog, log=self._log)
         balance = Balance(len(self._jobs))
         self._leaders = {group: self._leader(group, balance) for group in self._jobs}
