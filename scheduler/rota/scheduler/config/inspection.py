@@ -4,13 +4,23 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from rota.scheduler.config import field, resolve
+from rota.scheduler.config import field, resolve, timing
 from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
 from rota.scheduler.config.field import FieldError
-from rota.scheduler.config.model import KINDS, DefaultsSpec, JobSpec, RetrySpec, TenantSpec
+from rota.scheduler.config.model import (
+    KINDS,
+    SCHEDULE,
+    BlackoutSpec,
+    DefaultsSpec,
+    DstSpec,
+    JobSpec,
+    RetrySpec,
+    TenantSpec,
+)
 from rota.scheduler.config.resolve import Ground, JobSpecs
 
 Pair = tuple[Node, Node]  # a key and its value
@@ -21,6 +31,15 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "cron": (field.cron, 'a cron expression in quotes, such as "0 3 * * *"'),
     "every": (field.period, "a duration such as 15m"),
     "after": (field.period, "a duration such as 15m"),
+    "at": (field.moment, "a date and time such as 2026-12-24 18:00"),
+    "between": (field.window, "a window such as 02:00..04:00"),
+    "phase": (field.share, "a duration such as 5m"),
+    "jitter": (field.share, "a duration such as 30s"),
+    "gap": (field.gap, "`run_after` or `skip`"),
+    "fold": (field.fold, "`first`, `second` or `both`"),
+    "from": (field.moment, "a date and time such as 2026-12-24 18:00"),
+    "to": (field.moment, "a date and time such as 2026-12-24 18:00"),
+    "reason": (field.reason, "a reason in words"),
     "timeout": (field.length, "a duration such as 15m"),
     "kill_after": (field.length, "a duration such as 10s"),
     "backoff": (field.length, "a duration such as 10s"),
@@ -32,6 +51,7 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "attempts": field.attempts,
     "args": field.args,
 }
+_ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
 _NOTHING: Final = JobSpec()  # what a job stands on that no template brings
 
 
@@ -47,6 +67,7 @@ class Inspection:
         self._document = place.document
         self._key, self._value = place.nodes()
         self._ground = ground
+        self._inherited: tuple[BlackoutSpec, ...] = ()  # to which a list of blackouts adds
         self._complete = complete  # whether a name that `ground` lacks is declared nowhere
 
     def defaults(self) -> None:
@@ -71,7 +92,9 @@ class Inspection:
             self._group_of(pairs["group"][1])
         elif not self.problems:  # or else it may be what is misspelt
             self._add(self._key, "missing field `group`", advice=self._known_groups())
+        self._inherited = resolve.first(self._ground.defaults.blackout)
         self._checks(pairs, _NOTHING)
+        self._inherited = ()
         base = self._use(pairs["use"][1]) if "use" in pairs else {}
         if "jobs" in pairs:
             for pair in self._pairs(pairs["jobs"][1], "jobs").values():
@@ -139,14 +162,16 @@ class Inspection:
         self._checks(pairs, base)
         kinds = [kind for kind in pairs if kind in KINDS]
         for kind in kinds[1:]:
-            message = f"a job has one of cron, every and after; this has `{kinds[0]}` already"
+            message = f"a job has one of {_ANY_KIND}; this has `{kinds[0]}` already"
             self._add(pairs[kind][0], message, advice="delete one of them")
+        if base is not None and len(self.problems) == before:
+            self._schedule(pairs, base)
         if base is not _NOTHING or misspelt:
             return
         if "handler" not in pairs:
             self._add(pair[0], "missing field `handler`", advice=field.HANDLER_ADVICE)
         if not kinds:
-            self._add(pair[0], "missing a schedule", advice="add one of cron, every and after")
+            self._add(pair[0], "missing a schedule", advice=f"add one of {_ANY_KIND}")
 
     def _checks(self, pairs: Pairs, base: JobSpec | None) -> None:
         for name, (_, node) in pairs.items():
@@ -159,6 +184,39 @@ class Inspection:
                 self._check(node, _VALUES[name], self._plain(node))
             elif name == "retry":
                 self._retry(node, base)
+            elif name == "dst":
+                self._checks(self._fields(node, DstSpec, "not a dst setting"), base)
+            elif name == "blackout":
+                self._blackouts(node)
+
+    def _schedule(self, pairs: Pairs, base: JobSpec) -> None:
+        """Inspect whether a kind of schedule and what goes with it go together."""
+        own = {name: self._plain(pairs[name][1]) for name in SCHEDULE if name in pairs}
+        full = resolve.over(JobSpec(**own), base)
+        if sum(getattr(full, kind) is not UNSET for kind in KINDS) != 1:
+            return
+        for name, check in (("phase", timing.phase), ("jitter", timing.jitter)):
+            place = pairs.get(name) or next((pairs[kind] for kind in KINDS if kind in pairs), None)
+            if place is not None:
+                self._check(place[1], check, full)
+
+    def _blackouts(self, node: Node) -> None:
+        if type(node) is not SequenceNode:
+            message = f"expected a list of blackouts, got {field.kind(self._plain(node))}"
+            self._add(node, message, advice='write for example [{between: "08:00..18:00"}]')
+            return
+        before = len(self.problems)
+        for item in node.value:
+            self._blackout(item)
+        if len(self.problems) == before:
+            own = msgspec.convert(self._plain(node), tuple[BlackoutSpec, ...])
+            self._check(node, timing.blackouts, (*self._inherited, *own))
+
+    def _blackout(self, node: Node) -> None:
+        before = len(self.problems)
+        self._checks(self._fields(node, BlackoutSpec, "not a blackout setting"), _NOTHING)
+        if len(self.problems) == before:
+            self._check(node, timing.blackout, msgspec.convert(self._plain(node), BlackoutSpec))
 
     def _retry(self, node: Node, base: JobSpec | None) -> None:
         before = len(self.problems)
@@ -173,7 +231,7 @@ class Inspection:
     def _fields(self, node: Node, spec: type[msgspec.Struct], label: str) -> Pairs:
         """Return the fields of a mapping that `spec` knows; the others are problems."""
         pairs = self._pairs(node, "fields")
-        known = spec.__struct_fields__
+        known = spec.__struct_encode_fields__
         for name in [name for name in pairs if name not in known]:
             advice = field.did_you_mean(name, known) or _allowed(known)
             message = f"unknown field {quoted(name)}"
