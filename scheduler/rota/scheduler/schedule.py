@@ -3,6 +3,7 @@
 All times are milliseconds since 1970, UTC.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Protocol
 
@@ -112,11 +113,8 @@ def due_of(job: Job) -> Due:
 
 def _due(ref: str, schedule: Schedule) -> Due:
     match schedule.kind:
-        case "cron":
-            table = crontab.read(schedule.cron)
-            return _local(table, schedule, local.ONCE if table.fixed else local.AS_SHOWN)
-        case "at":
-            return _local(Once(once.read(schedule.at)), schedule, local.ONCE)
+        case "cron" | "at":
+            return _shared(schedule)
         case "between":
             window = between.read(schedule.between)
             place_ms = phase(ref, window.length_ms // 1000) * 1000  # to the second
@@ -129,8 +127,19 @@ def _due(ref: str, schedule: Schedule) -> Due:
             return After(schedule.period_ms)
 
 
+@lru_cache(maxsize=4096)
+def _shared(schedule: Schedule) -> Local:
+    """Return what all jobs with the same schedule have in common."""
+    if schedule.kind == "at":
+        return _local(Once(once.read(schedule.at)), schedule, local.ONCE)
+    table = crontab.read(schedule.cron)
+    return _local(table, schedule, local.ONCE if table.fixed else local.AS_SHOWN)
+
+
 def _local(series: Series, schedule: Schedule, usual: Rule) -> Local:
-    rule = Rule(schedule.gap or usual.gap, schedule.fold or usual.fold)
+    rule = usual
+    if schedule.gap or schedule.fold:
+        rule = Rule(schedule.gap or usual.gap, schedule.fold or usual.fold)
     return Local(series, zone.load(schedule.timezone), rule)
 
 

@@ -156,11 +156,12 @@ def _over(upper: _S, lower: _S) -> _S:
     """Return a struct with the fields of `upper`, and of `lower` where those are not set."""
     fields: dict[str, Any] = {}
     for name in upper.__struct_fields__:
-        high, low = getattr(upper, name), getattr(lower, name)
-        if isinstance(high, msgspec.Struct) and isinstance(low, msgspec.Struct):
-            high = _over(high, low)
-        fields[name] = low if high is UNSET else high
-    return type(upper)(**fields)
+        high = getattr(upper, name)
+        if high is not UNSET:
+            low = getattr(lower, name)
+            both = isinstance(high, msgspec.Struct) and isinstance(low, msgspec.Struct)
+            fields[name] = _over(high, low) if both else high
+    return msgspec.structs.replace(lower, **fields)
 
 
 def _job(
