@@ -304,8 +304,8 @@ async def test_next_marks_blackouts(tmp_path: Path) -> None:
         "groups: {gold: {}}\ntenants: {acme: {group: gold, jobs: {import: {handler: h,"
         f" every: 12h, phase: 1h, blackout: [{blackout}]}}}}}}}}\n"
     )
-    text = await sched("next", "acme/import", "--config", file, "-n", "4")
-    data = await sched("next", "acme/import", "--config", file, "-n", "4", "-o", "json")
+    text = await sched("next", "acme/import", "--config", str(file), "-n", "4")
+    data = await sched("next", "acme/import", "--config", str(file), "-n", "4", "-o", "json")
 
     assert 0 == text.code == data.code
     assert "acme/import  every 12h phase 1h  (UTC)" == text.out.splitlines()[0]
