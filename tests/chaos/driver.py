@@ -12,6 +12,7 @@ from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.errors import Refused, RotaError, StoreError
 from rota.common.link import Link
+from rota.common.settings import Settings
 from rota.common.store import Store
 from rota.scheduler import trigger
 from tests.chaos import history
@@ -47,8 +48,14 @@ class Drive:
         self._random = Random(f"{plan.seed}:faults")
         self._work = Workload(folder, plan.seed, plan.lease)
         self._layout = plan.scenario.layout(folder, ledger, self._random)
-        self._fleet = Fleet(folder, self._layout, ledger, self._random, plan.lease)
-        self._link = Link(self._layout.url())  # an address that this version can't use ends here
+        settings = Settings(
+            lease=f"{round(plan.lease * 1000)}ms",
+            durability="strict" if plan.scenario.strict else "standard",
+        )
+        self._fleet = Fleet(folder, self._layout, ledger, self._random, settings)
+        self._link = Link(
+            self._layout.url(), gate_ms=settings.gate_ms
+        )  # an address that this version can't use ends here
         self._field = Field(
             random=self._random,
             ledger=ledger,

@@ -12,6 +12,7 @@ from random import Random
 from typing import Literal, NamedTuple
 
 from rota.common.embedded import die_with_parent
+from rota.common.settings import Settings
 from tests.chaos.layouts import Layout
 from tests.chaos.ledger import CLOCK, Ledger
 from tests.support import audit
@@ -36,7 +37,12 @@ class Fleet:
     """All processes; none outlives `end`, nor the driver."""
 
     def __init__(
-        self, folder: Path, layout: Layout, ledger: Ledger, random: Random, lease: float
+        self,
+        folder: Path,
+        layout: Layout,
+        ledger: Ledger,
+        random: Random,
+        settings: Settings,
     ) -> None:
         self._folder = folder
         self._layout = layout
@@ -50,7 +56,8 @@ class Fleet:
             **os.environ,
             "ROTA_LOG_FORMAT": "json",
             "ROTA_LOG_LEVEL": "debug",
-            "ROTA_LEASE": f"{round(lease * 1000)}ms",
+            "ROTA_LEASE": settings.lease,
+            "ROTA_DURABILITY": settings.durability,
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])),
             audit.VARIABLE: str(self.audit_file),
         }

@@ -30,7 +30,7 @@ class Scenario(NamedTuple):
 
     def limits(self, lease: float) -> Limits:
         """Return how long each kind of recovery may take."""
-        gate = _MAX_LAG + lease + 2 if self.strict else max(5.0, 2 * lease / 3)
+        gate = _MAX_LAG + lease + 2 if self.strict else 2 * lease / 3
         return Limits(worker=lease + 2, sched=_TAKE_OVER + 2, store=gate + 5)
 
 

@@ -14,7 +14,7 @@ LONGER = {  # may only shrink
     "reconcile": 103,  # a check for each kind of key
 }
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-OTHERS = [scripts.LEAD, scripts.RECONCILE, scripts.RECOUNT]  # they move no run
+OTHERS = [scripts.LEAD, scripts.RECONCILE, scripts.RECOUNT, scripts.REGISTER]  # they move no run
 BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
 
 _WORD = re.compile(
@@ -134,6 +134,7 @@ def test_suffixes(name: str) -> None:
         keys.control("g", ""),
         keys.schedulers("g"),
         keys.workers("g"),
+        keys.worker("g", ""),
         keys.done("g"),
         keys.handlers("g", ""),
         keys.claim("g", ""),

@@ -33,10 +33,10 @@ class Counting(Link):
         self.trips: list[dict[str, int]] = []
         self.meanwhile: Callable[[], None] = lambda: None  # called before each reply is passed on
 
-    async def attempt(self, calls: Sequence[Call]) -> list[Any]:
+    async def attempt(self, calls: Sequence[Call], *, apart: bool = False) -> list[Any]:
         """Take note and go on."""
         self.trips.append({call.root: len(call.args) // WORDS_OF_A_RUN for call in calls})
-        replies = await super().attempt(calls)
+        replies = await super().attempt(calls, apart=apart)
         self.meanwhile()
         return replies
 
@@ -229,6 +229,39 @@ async def test_kept_back(rig: Rig) -> None:
     assert ("acme", "import", "2027-01-15T08:00:00Z", "blackout", "08:00..18:00 (busy)") == (
         told["tenant"], told["job"], told["due"], told["reason"], told["window"],
     )  # fmt: skip
+
+
+async def test_skipped_while_it_waits(rig: Rig, store: Store) -> None:
+    """Where the last occurrence waits for the gate to close, the skip names it, and says so."""
+    await builders.enqueue(store, builders.occurrence("bolt"))
+    await builders.change_server(store)
+    each = job(every="1h")
+    rig.dispatcher.fire(each, DUE_MS)
+    await rig.dispatcher.turn()
+    rig.dispatcher.skipped(each, DUE_MS + 1_000)
+    (told,) = rig.book.events("occurrence_skipped")
+
+    assert ("not enqueued", builders.occurrence().job_id) == (told["reason"], told["waiting"])
+    assert None not in told.values()
+
+
+async def test_superseded_while_it_waits(rig: Rig, store: Store) -> None:
+    """With `overlap: cancel` an occurrence that waits for the gate is cancelled when it is sent."""
+    await builders.enqueue(store, builders.occurrence("bolt"))
+    await builders.change_server(store)
+    each = job(every="1h", overlap="cancel")
+    rig.dispatcher.fire(each, DUE_MS)
+    await rig.dispatcher.turn()
+    rig.dispatcher.skipped(each, DUE_MS + 1_000)
+    await rig.dispatcher.turn()
+    await builders.close_gate(store)
+    await rig.dispatcher.turn()
+    sent = await queued(store)
+    await rig.dispatcher.turn()
+    (told,) = rig.book.events("run_superseded")
+
+    assert builders.occurrence().job_id == told["waiting"]
+    assert (2, 1) == (sent, await queued(store))
 
 
 async def test_past(rig: Rig, store: Store) -> None:

@@ -109,8 +109,8 @@ async def test_completion_before_the_reply(
     heard = asyncio.Event()
     attempt = Link.attempt
 
-    async def slow(link: Link, calls: Sequence[Call]) -> list[Any]:
-        replies = await attempt(link, calls)
+    async def slow(link: Link, calls: Sequence[Call], **options: Any) -> list[Any]:
+        replies = await attempt(link, calls, **options)
         if calls[0].operation is Operation.ENQUEUE:
             await heard.wait()
         return replies

@@ -348,7 +348,7 @@ async def test_status(url: str, store: Store) -> None:
     assert (0, 0, "", "") == (text.code, data.code, text.err, data.err)
     assert "GROUPS\n" in text.out
     assert "\x1b" not in text.out
-    assert ["acme/import"] == [row["job"] for row in data.data["jobs"]]
+    assert data.data["jobs"] is None
     assert {"groups", "tenants", "jobs", "runs", "workers"} == data.data.keys()
 
 

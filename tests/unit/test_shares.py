@@ -156,3 +156,12 @@ def test_settling_corrects_the_guess() -> None:
 
     assert shares.charge("gold") > charged
     assert {"silver": 1} == shares.split(1)
+
+
+def test_without_a_group() -> None:
+    """Places are not offered to a group that is left out, however little it was served."""
+    shares = ready("gold", "silver")
+    shares.charge("gold")
+
+    assert {"gold": 1} == shares.split(1, without={"silver"})
+    assert {} == shares.split(1, without={"gold", "silver"})

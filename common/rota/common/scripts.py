@@ -9,6 +9,7 @@ from rota.common.state import Operation
 LEAD = "lead"  # these scripts move no run
 RECONCILE = "reconcile"
 RECOUNT = "recount"
+REGISTER = "register"
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.

@@ -13,7 +13,7 @@ from rota.common.job import Job
 from rota.common.link import Link
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
-from rota.common.store import Store
+from rota.common.store import LEASE_MS, Store
 from rota.scheduler.awaited import Awaited
 from rota.scheduler.balance import Balance
 from rota.scheduler.config import Config
@@ -38,6 +38,7 @@ class SchedulerDaemon:
         clock: Clock | None = None,
         heard: Heard | None = None,
         gate_ms: int = GATE_MS,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self._config = config
         self._jobs: dict[str, list[Job]] = {group: [] for group in config.groups}
@@ -47,6 +48,7 @@ class SchedulerDaemon:
         self._log = log.bind(scheduler=self.id)
         self._clock = clock or SystemClock()
         self._heard = heard
+        self._lease_ms = lease_ms  # as the workers have it
         self._link = Link(url, gate_ms=gate_ms)
         self._store = Store(self._link)
         self._catalog = Catalog(self._link)
@@ -68,6 +70,7 @@ class SchedulerDaemon:
             kept_back=self._dispatcher.kept_back,
         )
         self._publisher = Publisher(jobs=self._jobs, catalog=self._catalog, log=self._log)
+        self._store.epochs.reopened.append(self._publisher.reopened)
         balance = Balance(len(self._jobs))
         self._leaders = {group: self._leader(group, balance) for group in self._jobs}
         self._loops: list[Loop] = [
@@ -135,6 +138,7 @@ class SchedulerDaemon:
             log=self._log,
             also=self._heard,
             watch=self._watch,
+            lease_ms=self._lease_ms,
         )
         return Leader(
             group,

@@ -44,14 +44,19 @@ class FieldError(ValueError):
 
 @lru_cache(_CACHED)
 def did_you_mean(wrong: str, known: Collection[str]) -> str:
-    """Return a question that names the one of `known` that is closest, or nothing.
+    """Return a question that names the one of `known` that is closest, or nothing."""
+    close = closest(wrong, known)
+    return f"did you mean `{close}`?" if close else ""
+
+
+def closest(wrong: str, known: Collection[str]) -> str:
+    """Return the one of `known` that `wrong` probably means, or nothing.
 
     `known` is hashable; where it is very large, finding the closest would take too long.
     """
     if len(known) > _SEARCHED:
         return ""
-    close = difflib.get_close_matches(wrong[:80], sorted(known), n=1)
-    return f"did you mean `{close[0]}`?" if close else ""
+    return next(iter(difflib.get_close_matches(wrong[:80], sorted(known), n=1)), "")
 
 
 def name(text: str) -> str:

@@ -1,16 +1,15 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import Node, SequenceNode
 
 from rota.scheduler.config import field, resolve, timing
 from rota.scheduler.config.declaration import Declaration
-from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
-from rota.scheduler.config.field import FieldError
+from rota.scheduler.config.diagnostic import quoted
 from rota.scheduler.config.model import (
     KINDS,
     SCHEDULE,
@@ -21,10 +20,10 @@ from rota.scheduler.config.model import (
     RetrySpec,
     TenantSpec,
 )
-from rota.scheduler.config.resolve import Ground, JobSpecs
+from rota.scheduler.config.reader import Pair, Pairs, Reader
+from rota.scheduler.config.resolve import Ground
 
-Pair = tuple[Node, Node]  # a key and its value
-Pairs = dict[str, Pair]  # by the text of the key
+Base = dict[str, JobSpec | None]  # what jobs stand on, by name; None where that is not certain
 
 _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "handler": (field.handler, "the name of a handler, such as orders.import"),
@@ -55,16 +54,11 @@ _ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
 _NOTHING: Final = JobSpec()  # what a job stands on that no template brings
 
 
-class TooManyProblems(Exception):
-    """So much is wrong that looking for more is no use."""
-
-
-class Inspection:
+class Inspection(Reader):
     """Looks at one declaration, node by node, and collects its problems."""
 
     def __init__(self, place: Declaration, ground: Ground, *, complete: bool = True) -> None:
-        self.problems: list[Problem] = []
-        self._document = place.document
+        super().__init__(place.document)
         self._key, self._value = place.nodes()
         self._ground = ground
         self._inherited: tuple[BlackoutSpec, ...] = ()  # to which a list of blackouts adds
@@ -111,37 +105,52 @@ class Inspection:
         known = ", ".join(sorted(self._ground.groups)[:5])
         return f"declared are {known}" if known else "declare it under `groups`"
 
-    def _use(self, node: Node) -> JobSpecs | None:
-        """Return the jobs that the templates bring, or None where that is not certain."""
+    def _use(self, node: Node) -> Base | None:
+        """Return the jobs that the templates bring, or None where not even their names are certain.
+
+        A misspelt template is read as the one that it probably means, so that a job is held against
+        that; one that resembles none may be any.
+        """
         if type(node) is not SequenceNode:
             message = f"expected a list of templates, got {field.kind(self._plain(node))}"
             self._add(node, message, advice="write for example `use: [standard]`")
             return None
-        found: JobSpecs = {}
+        found: Base = {}
         certain = True
         brought: dict[str, str] = {}  # job -> the template that brings it
         for item in node.value:
             name = self._text(item, "the name of a template")
-            if name is None or name not in self._ground.templates:
-                self._unknown_template(item, name)
-                certain = False
+            specs = self._ground.templates.get(name or "")
+            if specs is None:
+                guess = self._unknown_template(item, name)
+                certain = certain and guess is not None
+                found = {**(guess or {}), **found}
                 continue
-            specs = self._ground.templates[name]
             for job in sorted(specs.keys() & brought.keys()):
                 other = f"template `{brought[job]}` brings it already"
                 self._add(item, f"template `{name}` brings job `{job}` again", advice=other)
-            brought |= dict.fromkeys(specs, name)
+            brought |= dict.fromkeys(specs, name or "")
             found |= specs
         return found if certain else None
 
-    def _unknown_template(self, node: Node, name: str | None) -> None:
+    def _unknown_template(self, node: Node, name: str | None) -> Base | None:
+        """Return what the template probably brings; None if there is no telling."""
+        templates = self._ground.templates
         if name is None or name in self._ground.broken or not self._complete:
-            return
-        known = self._ground.templates.keys() | self._ground.broken
-        advice = field.did_you_mean(name, frozenset(known)) or "declare it under `templates`"
+            return None
+        known = frozenset(templates.keys() | self._ground.broken)
+        advice = field.did_you_mean(name, known) or "declare it under `templates`"
         self._add(node, f"unknown template {quoted(name)}", advice=advice)
+        meant = field.closest(name, known)
+        if meant in self._ground.broken:
+            return None
+        return (
+            dict(templates[meant])
+            if meant
+            else {job: None for t in templates.values() for job in t}
+        )
 
-    def _tenant_job(self, pair: Pair, base: JobSpecs | None) -> None:
+    def _tenant_job(self, pair: Pair, base: Base | None) -> None:
         self._name(pair[0])
         name = pair[0].value
         if self._plain(pair[1]) is not None:
@@ -227,52 +236,3 @@ class Inspection:
             return
         full = resolve.over(JobSpec(retry=msgspec.convert(self._plain(node), RetrySpec)), base)
         self._check(place[1], lambda it: resolve.retry(it, self._ground.defaults.retry), full.retry)
-
-    def _fields(self, node: Node, spec: type[msgspec.Struct], label: str) -> Pairs:
-        """Return the fields of a mapping that `spec` knows; the others are problems."""
-        pairs = self._pairs(node, "fields")
-        known = spec.__struct_encode_fields__
-        for name in [name for name in pairs if name not in known]:
-            advice = field.did_you_mean(name, known) or _allowed(known)
-            message = f"unknown field {quoted(name)}"
-            self._add(pairs.pop(name)[0], message, label=label, advice=advice)
-        return pairs
-
-    def _pairs(self, node: Node, what: str) -> Pairs:
-        if type(node) is not MappingNode:
-            message = f"expected a mapping of {what}, got {field.kind(self._plain(node))}"
-            self._add(node, message)
-            return {}
-        pairs: Pairs = {}
-        for key, value in node.value:
-            if type(key) is ScalarNode:
-                pairs.setdefault(key.value, (key, value))
-        return pairs
-
-    def _name(self, node: Node) -> None:
-        self._check(node, field.name, node.value)
-
-    def _text(self, node: Node, expected: str) -> str | None:
-        value = self._plain(node)
-        if isinstance(value, str):
-            return value
-        self._add(node, f"expected {expected}, got {field.kind(value)}")
-        return None
-
-    def _check(self, node: Node, check: Callable[[Any], object], value: Any) -> None:
-        try:
-            check(value)
-        except FieldError as error:
-            self._add(node, str(error), advice=error.advice)
-
-    def _plain(self, node: Node) -> Any:
-        return self._document.plain(node, [])  # its problems were collected when it was read
-
-    def _add(self, node: Node, message: str, *, label: str = "", advice: str = "") -> None:
-        self.problems.append(self._document.problem(node, message, label=label, advice=advice))
-        if len(self.problems) >= MAX_PROBLEMS:
-            raise TooManyProblems
-
-
-def _allowed(known: Iterable[str]) -> str:
-    return f"known fields are {', '.join(known)}" if known else "leave it out"
