@@ -8,11 +8,12 @@ import pytest
 
 from rota.common import keys, message
 from rota.common.embedded import EmbeddedStore
-from rota.common.job import Job
+from rota.common.job import Blackout, Job
 from rota.common.link import Call, Link
 from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler.awaited import Awaited
+from rota.scheduler.blackout import blackout_at
 from rota.scheduler.dispatcher import Dispatcher
 from tests.support import builders, probe
 from tests.support.builders import DUE_MS, GROUP, Clock
@@ -213,6 +214,21 @@ async def test_busy(rig: Rig, store: Store) -> None:
     assert [("acme", "import", "2027-01-15T08:00:00Z", "overlap", run.job_id)] == [
         (e["tenant"], e["job"], e["due"], e["reason"], e["running"]) for e in told
     ]
+
+
+async def test_kept_back(rig: Rig) -> None:
+    """An occurrence in a blackout is told with its due time and the blackout; nothing is sent."""
+    each = job(every="1h", blackouts=(Blackout(between="08:00..18:00", reason="busy"),))
+    window = blackout_at(each, DUE_MS)
+    assert window is not None
+    rig.dispatcher.kept_back(each, DUE_MS, window)
+    await rig.dispatcher.turn()
+    (told,) = rig.book.events("occurrence_skipped")
+
+    assert [] == rig.link.trips
+    assert ("acme", "import", "2027-01-15T08:00:00Z", "blackout", "08:00..18:00 (busy)") == (
+        told["tenant"], told["job"], told["due"], told["reason"], told["window"],
+    )  # fmt: skip
 
 
 async def test_skipped_while_it_waits(rig: Rig, store: Store) -> None:

@@ -158,7 +158,7 @@ def next_(
     from rota.common import command
     from rota.common.clock import SystemClock
     from rota.scheduler import output
-    from rota.scheduler.preview import preview
+    from rota.scheduler.preview import preview, table
 
     with command.exit_codes():
         _check_ref(ref)
@@ -167,9 +167,8 @@ def next_(
             output.write_json(shown)
             return
         output.write_line(f"{shown.job}  {shown.schedule}  ({shown.timezone})")
-        output.write_table(
-            "", (shown.timezone.upper(), "UTC"), [(time.local, time.utc) for time in shown.times]
-        )
+        columns, rows = table(shown)
+        output.write_table("", columns, rows)
         if shown.note:
             output.write_line(shown.note)
 

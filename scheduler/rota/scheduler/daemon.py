@@ -64,7 +64,11 @@ class SchedulerDaemon:
             clock=self._clock,
             log=self._log,
         )
-        self.engine = Engine(fire=self._dispatcher.fire, skipped=self._dispatcher.skipped)
+        self.engine = Engine(
+            fire=self._dispatcher.fire,
+            skipped=self._dispatcher.skipped,
+            kept_back=self._dispatcher.kept_back,
+        )
         self._publisher = Publisher(jobs=self._jobs, catalog=self._catalog, log=self._log)
         self._store.epochs.reopened.append(self._publisher.reopened)
         balance = Balance(len(self._jobs))

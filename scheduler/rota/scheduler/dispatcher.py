@@ -14,6 +14,7 @@ from rota.common.run import Occurrence
 from rota.common.service import Loop
 from rota.common.store import GATED, Store
 from rota.scheduler.awaited import Awaited, InFlight
+from rota.scheduler.blackout import Window
 
 _PAUSE = 0.5  # seconds between tries while a gate is open, or a server away
 _BATCH = 500  # the most occurrences that one script takes, to keep every script short
@@ -75,6 +76,17 @@ class Dispatcher(Loop):
             due=clocks.iso(due_ms),
             reason="not enqueued" if "waiting" in last else "overlap",
             **last,
+        )
+
+    def kept_back(self, job: Job, due_ms: int, window: Window) -> None:
+        """Say that an occurrence is skipped because it falls due in a blackout."""
+        self.log.info(
+            "occurrence_skipped",
+            tenant=job.tenant,
+            job=job.name,
+            due=clocks.iso(due_ms),
+            reason="blackout",
+            window=window.blackout.text,
         )
 
     def _supersede(self, job: Job, due_ms: int) -> None:

@@ -5,15 +5,19 @@ write the same few durations, zones and cron expressions.
 """
 
 import difflib
+import re
 import zoneinfo
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
 
 from rota.common import duration, names
-from rota.scheduler import schedule
+from rota.common.job import Blackout, Fold, Gap
+from rota.scheduler import between as windows
+from rota.scheduler import blackout as blackouts
+from rota.scheduler import once, schedule
 from rota.scheduler import zone as zones
 from rota.scheduler.config.diagnostic import quoted
 
@@ -21,7 +25,11 @@ MIN_PERIOD_MS: Final = 100  # of `every` and `after`
 MAX_ARGS_BYTES: Final = 60 * 1024  # of a job's args as a message carries them, in msgpack
 MAX_ARGS_DEPTH: Final = 32  # mappings and lists within each other, args itself included
 _LONGEST_DURATION = 64  # characters
+_LONGEST_REASON = 200  # characters
+_NOTHING = re.compile("0{1,9}(ms|s|m|h|d)")
 _LATER = ("queue_one", "queue_all", "allow")  # kinds of overlap to come
+_GAPS: Final[dict[str, Gap]] = {"run_after": "run_after", "skip": "skip"}
+_FOLDS: Final[dict[str, Fold]] = {"first": "first", "second": "second", "both": "both"}
 _SEARCHED = 500  # names among which the closest is sought
 _CACHED = 4096  # different texts that are remembered per check
 
@@ -90,6 +98,64 @@ def cron(text: str) -> str:
     if wrong := _cron_error(text):
         raise FieldError(wrong)
     return text
+
+
+@lru_cache(_CACHED)
+def share(text: str) -> int:
+    """Return the milliseconds of a phase or a jitter; these may be nothing."""
+    return 0 if _NOTHING.fullmatch(text) else length(text)
+
+
+@lru_cache(_CACHED)
+def moment(text: str) -> str:
+    """Return a date and time on the local clock."""
+    return _checked(once.read, text)
+
+
+@lru_cache(_CACHED)
+def window(text: str) -> str:
+    """Return a daily window."""
+    return _checked(windows.read, text)
+
+
+def gap(text: str) -> Gap:
+    """Return what becomes of local times that the clock skips."""
+    if text in _GAPS:
+        return _GAPS[text]
+    raise FieldError(f"unknown gap {quoted(text)}", "write `run_after` or `skip`")
+
+
+def fold(text: str) -> Fold:
+    """Return which of the local times that the clock repeats count."""
+    if text in _FOLDS:
+        return _FOLDS[text]
+    raise FieldError(f"unknown fold {quoted(text)}", "write `first`, `second` or `both`")
+
+
+def reason(text: str) -> str:
+    """Return why there is a blackout."""
+    if len(text) > _LONGEST_REASON:
+        raise FieldError(f"a reason has at most {_LONGEST_REASON} characters", "say it shorter")
+    return text
+
+
+@lru_cache(_CACHED)
+def stretch(start: str, end: str) -> tuple[str, str]:
+    """Return start and end of a blackout, in that order."""
+    if once.read(moment(start)) >= once.read(moment(end)):
+        raise FieldError(f"`to`, {end}, is not later than `from`, {start}", "swap or mend them")
+    return start, end
+
+
+@lru_cache(_CACHED)
+def some_time(given: tuple[Blackout, ...]) -> tuple[Blackout, ...]:
+    """Return blackouts that leave time to run in."""
+    if not blackouts.leave_time(given):
+        raise FieldError(
+            "with these blackouts a job could never run",
+            "leave some time open; to keep a job from running leave it out",
+        )
+    return given
 
 
 def zone(text: str) -> str:
@@ -178,6 +244,14 @@ def _spelled() -> dict[str, str]:
     known = sorted(zoneinfo.available_timezones(), reverse=True)
     cities = {name.rpartition("/")[2].lower(): name for name in known}
     return cities | {name.lower(): name for name in known}
+
+
+def _checked(read: Callable[[str], object], text: str) -> str:
+    try:
+        read(text)
+    except ValueError as error:
+        raise FieldError(str(error)) from None
+    return text
 
 
 def _depth(value: Any) -> int:

@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rota.common import duration, names
 
-KINDS: Final = ("cron", "every", "after")  # the fields of which a job has exactly one
+KINDS: Final = ("cron", "every", "after", "at", "between")  # a job has exactly one of these fields
+SCHEDULE: Final = (*KINDS, "phase", "jitter")  # replaced as a whole where a job has another kind
 
 Name = Annotated[str, Meta(pattern=names.PATTERN)]
 Handler = Annotated[
@@ -46,6 +47,41 @@ After = Annotated[
         examples=["5m", "30s"],
     ),
 ]
+At = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?$",
+        description="When it is due, once. Read in the job's time zone.",
+        examples=["2026-12-24 18:00"],
+    ),
+]
+Between = Annotated[
+    str,
+    Meta(
+        description="Due once a day at the job's own, lasting place within this window, which may "
+        "cross midnight; with days of the week, on those on which it starts. Read in the job's "
+        "time zone.",
+        examples=["02:00..04:00", "mon-fri 22:00..02:00"],
+    ),
+]
+Phase = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="For `every`: how long after each full period, counted from 1970-01-01 00:00 "
+        "UTC, it is due. If not given, each job has a lasting place of its own.",
+        examples=["0s", "5m"],
+    ),
+]
+Jitter = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="For `cron`, `every` and `at`: due later by the job's own, lasting share of "
+        "this, so that many tenants don't start together.",
+        examples=["30s"],
+    ),
+]
 Timeout = Annotated[
     str,
     Meta(
@@ -67,7 +103,7 @@ Rest = Annotated[str, Meta(pattern=duration.PATTERN, examples=["10s", "10m"])]
 Timezone = Annotated[
     str,
     Meta(
-        description="The IANA time zone in which cron expressions are read.",
+        description="The IANA time zone in which cron, at, between and blackouts are read.",
         examples=["UTC", "Europe/Berlin"],
     ),
 ]
@@ -91,6 +127,64 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A mapping in a configuration file."""
 
 
+class DstSpec(_Spec, frozen=True, kw_only=True):
+    """What becomes of local times that the clock skips, and of those that it shows twice."""
+
+    gap: (
+        Annotated[
+            str,
+            Meta(
+                description="Skipped times: due once when the clock has jumped, or not at all. If "
+                "not given: run_after; for cron whose minute or hour starts with a star, skip.",
+                extra_json_schema={"enum": ["run_after", "skip"]},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    fold: (
+        Annotated[
+            str,
+            Meta(
+                description="Repeated times: due the first time, the second, or both. If not "
+                "given: first; for cron whose minute or hour starts with a star, both.",
+                extra_json_schema={"enum": ["first", "second", "both"]},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class BlackoutSpec(_Spec, frozen=True, kw_only=True):
+    """A time in which nothing falls due: `between`, again and again, or `from` and `to`, once."""
+
+    between: (
+        Annotated[
+            str,
+            Meta(
+                description="A window of each day, or of the days of the week on which it starts.",
+                examples=["08:00..18:00", "sat,sun 00:00..24:00"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    start: Annotated[At, Meta(description="When it starts.")] | UnsetType = msgspec.field(
+        default=UNSET, name="from"
+    )
+    end: Annotated[At, Meta(description="When it ends; not included.")] | UnsetType = msgspec.field(
+        default=UNSET, name="to"
+    )
+    reason: Annotated[str, Meta(description="Why, for people.")] | UnsetType = UNSET
+
+
+Blackouts = Annotated[
+    tuple[BlackoutSpec, ...],
+    Meta(
+        description="Times in which no occurrence falls due, on the clock of the job's time zone. "
+        "A tenant's are added to the defaults'; a job's own hold instead of both.",
+    ),
+]
+
+
 class RetrySpec(_Spec, frozen=True, kw_only=True):
     """How a failing run is tried again."""
 
@@ -106,14 +200,20 @@ class RetrySpec(_Spec, frozen=True, kw_only=True):
 
 
 class JobSpec(_Spec, frozen=True, kw_only=True):
-    """A job: what to call, and exactly one of cron, every and after."""
+    """A job: what to call, and exactly one of cron, every, after, at and between."""
 
     handler: Handler | UnsetType = UNSET
     cron: Cron | UnsetType = UNSET
     every: Every | UnsetType = UNSET
     after: After | UnsetType = UNSET
+    at: At | UnsetType = UNSET
+    between: Between | UnsetType = UNSET
+    phase: Phase | UnsetType = UNSET
+    jitter: Jitter | UnsetType = UNSET
     args: Args | UnsetType = UNSET
     timezone: Timezone | UnsetType = UNSET
+    dst: DstSpec | UnsetType = UNSET
+    blackout: Blackouts | UnsetType = UNSET
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
@@ -124,6 +224,8 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     """What holds for every job that does not say otherwise."""
 
     timezone: Timezone | UnsetType = UNSET
+    dst: DstSpec | UnsetType = UNSET
+    blackout: Blackouts | UnsetType = UNSET
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
@@ -139,6 +241,8 @@ class TenantSpec(_Spec, frozen=True, kw_only=True):
 
     group: Annotated[Name, Meta(description="The group it belongs to, one of `groups`.")]
     timezone: Timezone | UnsetType = UNSET
+    dst: DstSpec | UnsetType = UNSET
+    blackout: Blackouts | UnsetType = UNSET
     use: Annotated[
         list[Name], Meta(description="The templates whose jobs it has.", examples=[["standard"]])
     ] = []
@@ -167,6 +271,8 @@ class FileSpec(_Spec, frozen=True, kw_only=True):
 
 BUILT_IN: Final = DefaultsSpec(
     timezone="UTC",
+    dst=DstSpec(),
+    blackout=(),
     timeout="15m",
     kill_after="10s",
     overlap="skip",
