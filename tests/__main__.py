@@ -1,5 +1,7 @@
 """Run everything that must hold: `python3 tests`; or some tests: `python3 tests -k config`.
 
+`python3 tests --long` runs the long tier instead: long random walks and loads, all of the chaos.
+
 Needs nothing but Python and git: the first run makes `.venv`. Arguments go to pytest, and then only
 pytest runs. This file must parse on any Python 3 (see .ci/bootstrap.py).
 """
@@ -15,12 +17,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"common", "scheduler", "worker"}
+HANGS, LONGEST = "faulthandler_timeout", 1800  # seconds after which a long test hangs
 NOT_COPIED = {*SOURCES, ".git", ".venv", "dist", "build"}
 
 
 def main() -> None:
     """Run each check in order; end at the first that fails, with its exit code."""
     python = Path(runpy.run_path(str(ROOT / ".ci" / "bootstrap.py"))["ensure"]())
+    if sys.argv[1:] == ["--long"]:
+        check("long: pytest", python, "-m", "pytest", "-m", "long", "-o", f"{HANGS}={LONGEST}")
+        check("long: chaos", python, "-m", "tests.chaos", "all")
+        return
     if sys.argv[1:]:
         sys.exit(subprocess.call([python, "-m", "pytest", *sys.argv[1:]], cwd=ROOT))
     check("ruff: rules", python, "-m", "ruff", "check", "--no-cache")
@@ -28,6 +35,7 @@ def main() -> None:
     check("mypy", python, "-m", "mypy")
     check("import-linter: layers", python.with_name("lint-imports"))
     check("pytest", python, "-m", "pytest")
+    check("pytest: chaos, the quick tier", python, "-m", "pytest", "-m", "chaos")
     with tempfile.TemporaryDirectory(prefix="rota-wheel-") as away:
         check_wheel(python, Path(away))
 
@@ -43,7 +51,8 @@ def check_wheel(python: Path, away: Path) -> None:
     check("wheel: install", *pip, "install", "--quiet", "--no-deps", wheel)
     copy_all_but_source(copy)
     check("wheel: is what is imported", installed, "-c", PROBE, away / "venv", cwd=copy)
-    check("wheel: pytest", installed, "-m", "pytest", cwd=copy)
+    # What the source did and the wheel might not: real processes, and whatever is read from files.
+    check("wheel: pytest", installed, "-m", "pytest", "tests/unit", "tests/system", cwd=copy)
 
 
 PROBE = """

@@ -104,6 +104,11 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def forget(self) -> None:
         """Delete its data; it must not run."""
         for path in self._folder.iterdir():

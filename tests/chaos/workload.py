@@ -103,4 +103,6 @@ def _resting(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind(job: Job) -> Kind:
-    return "manual" if job.schedule.kind == "cron" else job.schedule.kind
+    if job.schedule.kind == "after":
+        return "after"
+    return "every" if job.schedule.kind == "every" else "manual"

@@ -16,7 +16,7 @@ WAITING = [State.QUEUED, State.HELD, State.RETRYING]
 
 async def cancel(store: Store, seeded: Seeded) -> str:
     """Cancel a run; return the word."""
-    return (await Intervention(store).cancel([(GROUP, seeded.run.job_id)]))[0]
+    return (await Intervention(store).cancel([(GROUP, seeded.run.job_id)]))[seeded.run.job_id]
 
 
 async def outcomes(store: Store) -> list[str]:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from rota.common import keys
-from rota.common.catalog import Catalog
 from rota.common.link import Link
+from rota.common.registration import Registration
 from rota.common.run import Occurrence
 from rota.common.state import State
 from rota.common.store import LEASE_MS, Store
@@ -34,7 +34,7 @@ async def test_unregistered_worker(store: Store) -> None:
 async def test_worker_that_left(store: Store) -> None:
     """A worker that has unregistered gets nothing."""
     await builders.seed(store, State.QUEUED)
-    await Catalog(store.link).unregister(builders.worker_info())
+    await Registration(store).unregister(builders.worker_info())
 
     assert not (await builders.claim(store)).registered
 

@@ -1,5 +1,7 @@
 """Enqueue: each occurrence at most once, and never beside another run of its job."""
 
+import pytest
+
 from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.state import State
@@ -70,6 +72,18 @@ async def test_manual_run_is_not_repeated(store: Store) -> None:
     await builders.register(store)
     await builders.enqueue(store, manual)
     await builders.complete(store, (await builders.claim(store)).runs[0])
+
+    assert [("past", manual.job_id)] == await builders.enqueue(store, manual)
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "dead", "cancelled"])
+async def test_manual_run_is_not_repeated_later(store: Store, outcome: str) -> None:
+    """Nor when it is sent again after another run of the job, as long as it is kept."""
+    manual = builders.occurrence(due_ms=0, keep_ms=HOUR_MS)
+    await builders.register(store)
+    for run in (manual, builders.occurrence()):
+        await builders.enqueue(store, run)
+        await builders.complete(store, (await builders.claim(store)).runs[0], outcome)
 
     assert [("past", manual.job_id)] == await builders.enqueue(store, manual)
 

@@ -9,6 +9,7 @@ import pytest
 from rota.common import keys
 from rota.common.clock import SystemClock
 from rota.common.errors import StoreUnavailable
+from rota.common.intervention import Intervention
 from rota.common.store import Store
 from tests.chaos.server import Server, ask
 from tests.support import builders, probe
@@ -155,6 +156,26 @@ async def test_claims_beside_a_dead_master(cluster: Cluster) -> None:
     assert {} == words
     assert [builders.occurrence().job_id] == [run.job_id for run in claims[there].runs]
     assert [there] == list(claims)
+
+
+async def test_scheduler_beside_a_dead_master(cluster: Cluster) -> None:
+    """What one server took, or cancelled, is told though another one is away; alone that raises."""
+    away, there = group_on(0), group_on(1)
+    runs = {away: [builders.occurrence("bolt")], there: [builders.occurrence()]}
+    doomed = [(group, run.job_id) for group, (run,) in runs.items()]
+    async with opened(cluster.url) as store:
+        intervention = Intervention(store)
+        await store.enqueue(runs)
+        (await cluster.owner(keys.root(away))).kill()
+        answers = await store.enqueue(runs)
+        with pytest.raises(StoreUnavailable):
+            await store.enqueue({away: runs[away]})
+        words = await intervention.cancel(doomed)
+        with pytest.raises(StoreUnavailable):
+            await intervention.cancel(doomed[:1])
+
+    assert {there: [("duplicate", builders.occurrence().job_id)]} == answers
+    assert {builders.occurrence().job_id: "cancelled"} == words
 
 
 async def _is_replaced(store: Store, old: Server) -> bool:

@@ -255,14 +255,75 @@ async def test_groups_are_apart(store: Store) -> None:
     assert {GROUP: [("gated", "")], "iron": [("queued", later.job_id)]} == words
 
 
+@asynccontextmanager
+async def asking_for(url: str, gate_ms: int, known: int = 0) -> AsyncIterator[Store]:
+    """Connect as somebody with a gate of his own, who knows the epoch `known` of the group."""
+    store = Store(Link(url, gate_ms=gate_ms))
+    store.epochs.note(GROUP, known, 0)
+    try:
+        yield store
+    finally:
+        await store.link.close()
+
+
 async def test_length_is_the_callers(url: str) -> None:
     """How long the gate stays open is for the operator to say."""
-    store = Store(Link(url, gate_ms=500))
-    await builders.seed(store, State.RUNNING)
-    await builders.change_server(store)
+    async with asking_for(url, 500) as store:
+        await builders.seed(store, State.RUNNING)
+        await builders.change_server(store)
 
-    assert 500 == await wait_ms(store)
-    await store.link.close()
+        assert 500 == await wait_ms(store)
+
+
+async def test_longest_gate_is_kept(url: str, store: Store) -> None:
+    """Whoever comes first after a loss, the gate is as long as the longest that was asked for."""
+    await builders.seed(store, State.RUNNING)
+    for own in (500, 1_000):
+        async with asking_for(url, own) as hasty:
+            await wait_ms(hasty)
+            await builders.change_server(store)
+
+            assert GATE_MS == await wait_ms(hasty)
+
+
+@BY_LOSS
+async def test_longer_gate_is_heard_of(url: str, store: Store, lose: Loss) -> None:
+    """A gate that somebody opened too short is lengthened, counted from when it opened."""
+    async with asking_for(url, 2_000) as hasty:
+        await builders.seed(hasty, State.RUNNING)
+        known = hasty.epochs.known(GROUP)
+        await lose(hasty)
+        first = await calls.call(hasty, Operation.RESCUE, (1,))
+        await builders.shift(hasty, 1_000)
+        second = await calls.call(store, Operation.RESCUE, (1,), known)
+
+        assert 2_000 == first.wait_ms
+        assert GATE_MS - 3_000 < second.wait_ms <= GATE_MS - 1_000
+        assert GATE_MS - 3_000 < await wait_ms(hasty) <= GATE_MS - 1_000
+        assert first.epoch == second.epoch
+
+
+async def test_longer_gate_is_heard_of_too_late(url: str, store: Store) -> None:
+    """A gate that closed too early opens for what is left of its time, and not again behind it."""
+    async with asking_for(url, 500) as hasty:
+        await builders.seed(hasty, State.RUNNING)
+        await builders.change_server(store)
+        await wait_ms(hasty)
+        await builders.shift(store, GATE_MS - 5_000)
+        early = await wait_ms(hasty)
+        late = await wait_ms(store)
+        await builders.shift(store, 5_000)
+
+        assert (0, 0) == (early, await wait_ms(store))
+        assert 3_000 < late <= 5_000
+
+
+async def test_longer_gate_without_loss(url: str, store: Store) -> None:
+    """Nothing closes because somebody asks for a longer gate where no write was lost."""
+    async with asking_for(url, 500) as hasty:
+        await builders.seed(hasty, State.RUNNING)
+
+        assert 0 == await wait_ms(store)
 
 
 @BY_LOSS

@@ -13,6 +13,7 @@ from rota.common.job import Job, Schedule
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.reconciliation import Reconciliation
+from rota.common.registration import Registration
 from rota.common.state import State
 from rota.common.store import Store
 from tests.support import builders
@@ -113,7 +114,7 @@ async def test_nothing_is_left_behind(store: Store) -> None:
         await store.release([run])
         run = (await builders.claim(store)).runs[0]
         await builders.complete(store, run)
-    await Catalog(store.link).unregister(builders.worker_info())
+    await Registration(store).unregister(builders.worker_info())
     # Tokens are for workers that come next, and a claim is remembered for a lease.
     await store.link.command("DEL", keys.wake(GROUP), keys.claim(GROUP, builders.WORKER))
 
@@ -126,7 +127,7 @@ async def test_held_run_leaves_nothing_behind(store: Store) -> None:
     run = (await builders.claim(store)).runs[0]
     await builders.complete(store, run)
     for worker in (builders.WORKER, "other"):
-        await Catalog(store.link).unregister(builders.worker_info(worker))
+        await Registration(store).unregister(builders.worker_info(worker))
         tokens = keys.wake(GROUP), keys.wake_worker(GROUP, worker)
         await store.link.command("DEL", *tokens, keys.claim(GROUP, worker))
 

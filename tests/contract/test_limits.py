@@ -364,7 +364,7 @@ class TestHandler:
         await limit(store, GroupLimits(handlers={HANDLER: 1}))
         await queue(store, "acme", 1, priority="low")
         (run,) = recount.states(await builders.snapshot(store))
-        assert ["cancelled"] == await Intervention(store).cancel([(GROUP, run)])
+        assert {run: "cancelled"} == await Intervention(store).cancel([(GROUP, run)])
 
         assert [] == recount.queues(await builders.snapshot(store))
         assert {} == await recount.differences(store)

@@ -1,65 +1,113 @@
 """A lost reply costs a second sending, never a second effect."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
+from unittest.mock import ANY
 
 import pytest
 
 from rota.common import keys
 from rota.common.errors import StoreUnavailable
 from rota.common.link import Link, server
-from rota.common.scripts import script
+from rota.common.scripts import LEAD, LIMITS, RECONCILE, RECOUNT, REGISTER, script
 from rota.common.state import Operation, State
 from rota.common.store import LEASE_MS, Store
-from tests.support import builders, recount
-from tests.support.builders import GROUP, WORKER, Seeded
+from tests.support import builders, calls, recount
+from tests.support.builders import DUE_MS, GROUP, HANDLER, WORKER
 from tests.support.proxy import Proxy
+
+_ENDS = {keys.leases(GROUP), keys.schedulers(GROUP), keys.workers(GROUP)}
+
+
+async def nothing(store: Store) -> None:
+    """Prepare nothing."""
+
+
+async def time_passes(store: Store) -> None:
+    """Let what rests have rested, and what is leased be abandoned."""
+    await builders.shift(store, LEASE_MS)
+
+
+async def somebody_leads(store: Store) -> None:
+    """Let a scheduler lead the group."""
+    await store.lead(GROUP, SCHEDULER, 6_000, wanted=True)
+
+
+async def lease_goes(store: Store) -> None:
+    """Let a run have no lease, which can't happen."""
+    await store.link.command("DEL", keys.leases(GROUP))
+
+
+async def count_goes_wrong(store: Store) -> None:
+    """Let a counter be wrong, which can't happen."""
+    await store.link.command("HINCRBY", keys.root(GROUP), "running", 5)
 
 
 class Request(NamedTuple):
-    """Something that is sent to the store, and what it leads to."""
+    """A script that is run, and what it leads to."""
 
-    name: str
-    before: State | None
-    send: Callable[[Store, Seeded], Awaitable[Any]]
+    script: str
+    before: State | None  # the run's
     after: State | None
-    again: Any  # what the second sending is answered
+    again: list[Any]  # what the second sending is answered
+    prepare: Callable[[Store], Awaitable[None]] = nothing
+    args: Sequence[Any] | None = None  # behind the epoch; None: see `calls.arguments`
+
+    def __str__(self) -> str:
+        return f"{self.script}-{self.before}"
 
 
-async def _released(store: Store, seeded: Seeded) -> None:
-    await store.release([seeded.run])
-
-
+SCHEDULER = "s1"
+RUN_ID = builders.occurrence().job_id
+_ID = RUN_ID.encode()
 REQUESTS = [
+    Request(Operation.ENQUEUE, None, State.QUEUED, [b"duplicate", _ID]),
     Request(
-        "enqueue",
-        None,
-        lambda store, seeded: builders.enqueue(store, seeded.occurrence),
-        State.QUEUED,
-        [("duplicate", builders.occurrence().job_id)],
+        *(Operation.CLAIM, State.QUEUED, State.RUNNING),
+        [b"claimed", 0, _ID, ANY, b"1", str(DUE_MS).encode(), builders.occurrence().body],
+    ),
+    Request(Operation.RENEW, State.RUNNING, State.RUNNING, [b"renewed"]),
+    Request(Operation.ADOPT, State.QUEUED, State.RUNNING, [b"adopted"]),
+    Request(Operation.COMPLETE, State.RUNNING, None, [b"completed"]),
+    Request(Operation.RETRY, State.RUNNING, State.RETRYING, [b"retrying"]),
+    Request(Operation.RELEASE, State.RUNNING, State.QUEUED, [b"stale"]),
+    Request(Operation.PROMOTE, State.RETRYING, State.QUEUED, [0, -1], time_passes),
+    Request(Operation.RESCUE, State.RUNNING, State.QUEUED, [-1], time_passes),
+    Request(Operation.CANCEL, State.QUEUED, None, [b"over"]),
+    Request(Operation.CANCEL, State.RUNNING, State.RUNNING, [b"cancelling"]),
+    Request(Operation.REPLAY, State.DEAD, State.QUEUED, [b"unknown", _ID]),
+    Request(Operation.PURGE, State.DEAD, None, [b"unknown"]),
+    Request(
+        *(LEAD, None, None, [ANY, SCHEDULER.encode(), 1]),
+        args=(SCHEDULER, 6_000, 1),
     ),
     Request(
-        "complete",
-        State.RUNNING,
-        lambda store, seeded: builders.complete(store, seeded.run),
-        None,
-        "completed",
+        *(LEAD, State.QUEUED, State.QUEUED, [0, b"", 0]),
+        prepare=somebody_leads,
+        args=(SCHEDULER, 0, 0),  # it resigns
     ),
     Request(
-        "retry",
-        State.RUNNING,
-        lambda store, seeded: builders.retry(store, seeded.run),
-        State.RETRYING,
-        "retrying",
+        *(RECONCILE, State.RUNNING, State.RUNNING, []),
+        prepare=lease_goes,
+        args=(LEASE_MS, "run", RUN_ID),
     ),
-    Request("release", State.RUNNING, _released, State.QUEUED, None),
     Request(
-        "renew",
-        State.RUNNING,
-        lambda store, seeded: builders.renew(store, seeded.run),
-        State.RUNNING,
-        "renewed",
+        *(RECOUNT, State.RUNNING, State.RUNNING, []),
+        prepare=count_goes_wrong,
+        args=(1_000,),
+    ),
+    Request(
+        *(REGISTER, None, None, []),
+        args=("w2", 30_000, b"what it tells about itself", HANDLER),
+    ),
+    Request(
+        *(LIMITS, State.RUNNING, State.RUNNING, []),
+        args=(
+            *("group", "", 2.0, 5, 0, 1, 0),
+            *("handler", HANDLER, 1, 3, 0, 1, 0),
+            *("tenant", "acme", 4.0, 2, 600.0, 3, 100),
+        ),
     ),
 ]
 
@@ -69,9 +117,7 @@ async def weak_link(url: str) -> AsyncIterator[tuple[Store, Proxy]]:
     """Connect through a proxy; the connection is open and the scripts are loaded."""
     async with Proxy(url) as proxy:
         weak = Store(Link(proxy.url))
-        await weak.link.pipeline(
-            [("SCRIPT", "LOAD", script(operation)[0]) for operation in Operation]
-        )
+        await weak.link.pipeline([("SCRIPT", "LOAD", script(name)[0]) for name in calls.SCRIPTS])
         yield weak, proxy
         await weak.link.close()
 
@@ -83,27 +129,46 @@ async def scripts_run(store: Store) -> int:
 
 
 def leases_aside(space: dict[str, Any]) -> dict[str, Any]:
-    """Return the key-space without the ends of leases, which a renewal is there to move."""
-    return {name: value for name, value in space.items() if name != keys.leases(GROUP)}
+    """Return the key-space without the ends of leases, which a renewal is there to move.
+
+    Nor with the times until which schedulers lead, and they and workers count as alive.
+    """
+    kept = {name: value for name, value in space.items() if name not in _ENDS}
+    kind, fields = kept[keys.root(GROUP)]
+    rest = {field: value for field, value in fields.items() if field != b"led_until"}
+    return kept | {keys.root(GROUP): (kind, rest)}
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: request.name)
+def test_every_script_has_a_case() -> None:
+    """No script is left out, and none that somebody adds can be."""
+    assert calls.SCRIPTS == sorted({request.script for request in REQUESTS})
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=str)
 async def test_lost_reply(store: Store, url: str, request_: Request) -> None:
     """A request whose reply is lost happened once; sent again it changes nothing more."""
     seeded = await builders.seed(store, request_.before, keep_ms=0)
+    await request_.prepare(store)
+    args = request_.args
+    if args is None:
+        args = calls.arguments(Operation(request_.script), seeded)
+    call = (request_.script, GROUP, args)
+    untouched = leases_aside(await builders.snapshot(store, virtual=False))
     async with weak_link(url) as (weak, proxy):
         await store.link.command("CONFIG", "RESETSTAT")
         proxy.lose_reply()
         with pytest.raises(StoreUnavailable):
-            await request_.send(weak, seeded)
+            await weak.ask([call])
         runs = await scripts_run(store)
-        before = await builders.snapshot(store, virtual=False)
-        again = await request_.send(weak, seeded)
+        before = leases_aside(await builders.snapshot(store, virtual=False))
+        again = (await weak.ask([call]))[0].values
 
     assert (1, 1) == (proxy.replies_lost, runs)
-    assert request_.after == await builders.state_of(store, seeded.occurrence.job_id)
+    assert (request_.script == Operation.RENEW) == (before == untouched)
+    assert request_.after == await builders.state_of(store, RUN_ID)
     assert request_.again == again
-    assert leases_aside(before) == leases_aside(await builders.snapshot(store, virtual=False))
+    assert before == leases_aside(await builders.snapshot(store, virtual=False))
+    assert {} == await recount.differences(store)
 
 
 async def test_lost_claim(store: Store, url: str) -> None:

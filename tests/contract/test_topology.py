@@ -10,6 +10,7 @@ from rota.common.catalog import Catalog
 from rota.common.embedded import EmbeddedStore, free_port
 from rota.common.errors import StoreUnavailable
 from rota.common.job import Job, Schedule
+from rota.common.registration import Registration
 from tests.chaos.server import ask
 from tests.support import builders
 from tests.support.builders import HOUR_MS, WORKER
@@ -93,7 +94,7 @@ async def test_catalog(address: str) -> None:
         groups, found = await catalog.groups(), await catalog.find("acme/job-iron")
         counts = [(await catalog.counts(group)).queued for group in GROUPS]
         slots = await catalog.slots("zinc", ["acme/import", "acme/none"])
-        await catalog.unregister(builders.worker_info(groups=GROUPS))
+        await Registration(store).unregister(builders.worker_info(groups=GROUPS))
         workers = [await catalog.workers(group) for group in GROUPS]
         await catalog.withdraw(GROUPS)
         gone = await catalog.groups()

@@ -1,9 +1,7 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ PATIENCE = 20.0  # seconds until a probe gives up
 @pytest.fixture(autouse=True)
 def app_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let children find the module `child_app`."""
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=os.pathsep)
 
 
 @asynccontextmanager
@@ -321,57 +319,3 @@ async def test_stop(tmp_path: Path) -> None:
     assert all(map(gone, pids))
     with pytest.raises(RuntimeError):
         await run(children, "pid")
-
-
-@pytest.fixture
-def lone_child() -> Iterator["subprocess.Popen[bytes]"]:
-    """Return a child that is ready, with its pipes in our hands."""
-    command = [sys.executable, "-m", "rota.worker.child", "child_app"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        ready = process.stdout.read(frame.size(process.stdout.read(frame.HEADER_BYTES)))
-        assert isinstance(frame.reply_of(ready), frame.Ready)
-        yield process
-        process.kill()
-
-
-async def test_input_ends(lone_child: "subprocess.Popen[bytes]") -> None:
-    """An idle child ends in peace when its input does."""
-    _, code = lone_child.communicate(timeout=PATIENCE), lone_child.returncode
-
-    assert 0 == code
-
-
-async def test_nonsense(lone_child: "subprocess.Popen[bytes]") -> None:
-    """A child that is sent nonsense ends; it does not guess."""
-    assert lone_child.stdin is not None
-    assert lone_child.stdout is not None
-    lone_child.stdin.write(b"\xff" * 64)
-    lone_child.stdin.flush()
-    lone_child.wait(PATIENCE)
-
-    assert b"" == lone_child.stdout.read()
-
-
-WORKER = """
-import asyncio, sys
-import tests.integration.test_children as here
-
-async def main():
-    async with here.pool() as children:
-        await here.run(children, "resist", told=sys.argv[1])
-
-asyncio.run(main())
-"""
-
-
-async def test_worker_killed(tmp_path: Path) -> None:
-    """A busy child dies with its worker, even if that is killed by SIGKILL."""
-    root = SUPPORT.parent.parent
-    environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{SUPPORT}"}
-    command = [sys.executable, "-c", WORKER, str(tmp_path / "started")]
-    worker = await asyncio.create_subprocess_exec(*command, env=environment)
-    pid = await told(tmp_path / "started")
-    worker.kill()
-    await worker.wait()
-    await until(lambda: gone(pid))

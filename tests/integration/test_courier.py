@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rota.common import clock as clocks
 from rota.common import keys
 from rota.common.clock import SystemClock
 from rota.common.state import State
@@ -15,14 +16,14 @@ from rota.worker import Context, Jobs
 from rota.worker.courier import Courier
 from rota.worker.held import HeldRun, HeldRuns
 from tests.support import builders, probe, workers
-from tests.support.builders import GROUP, HANDLER, WORKER
+from tests.support.builders import DUE_MS, GROUP, HANDLER, WORKER
 from tests.support.logbook import Logbook
 
 
 class Desk:
     """A courier whose runs end when the test says so."""
 
-    def __init__(self, store: Store, concurrency: int) -> None:
+    def __init__(self, store: Store, concurrency: int, clock: clocks.Clock | None = None) -> None:
         self.logbook = Logbook()
         self.held = HeldRuns()
         self.begun: list[HeldRun] = []
@@ -33,7 +34,7 @@ class Desk:
             concurrency=concurrency,
             store=store,
             held=self.held,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
             begin=self.begun.append,
             register=self.register,
             log=self.logbook.log,
@@ -60,10 +61,13 @@ class Desk:
 
 @asynccontextmanager
 async def serving(
-    store: Store, concurrency: int = 4, groups: tuple[str, ...] = (GROUP,)
+    store: Store,
+    concurrency: int = 4,
+    groups: tuple[str, ...] = (GROUP,),
+    clock: clocks.Clock | None = None,
 ) -> AsyncIterator[Desk]:
     """Return a courier that serves some groups."""
-    desk = Desk(store, concurrency)
+    desk = Desk(store, concurrency, clock)
     await builders.register(store, groups=groups)
     await desk.courier.start()
     for group in groups:
@@ -248,6 +252,46 @@ async def test_late_completion_is_refused(store: Store) -> None:
 
     assert State.RUNNING is state
     assert [("retrying", 1), ("succeeded", 2)] == [(each.outcome, each.attempt) for each in told]
+
+
+async def reopened(desk: Desk, store: Store) -> int:
+    """Let the store be lost and asked; return how many completions the courier sends again."""
+    before = len(desk.logbook.events("store_reopened"))
+    await builders.change_server(store)
+    desk.courier.look(GROUP)
+    await probe.until(lambda: len(desk.logbook.events("store_reopened")) > before)
+    await probe.until(lambda: not desk.courier._ended and not desk.courier._turning.locked())
+    return int(desk.logbook.events("store_reopened")[before]["completions"])
+
+
+async def test_told_again_quietly(store: Store) -> None:
+    """A completion that is sent again is no complaint, though a later run has ended since."""
+    async with serving(store) as desk:
+        for number, due_ms in enumerate((DUE_MS, DUE_MS + 1), start=1):
+            await builders.enqueue(store, builders.occurrence(due_ms=due_ms))
+            desk.end((await desk.begins(number))[-1])
+            await workers.told(store, number)
+        again = [await reopened(desk, store) for _ in range(2)]
+        quiet = desk.logbook.events("completion_told_before")
+
+    assert [2, 2] == again
+    assert {"store_reopened"} == set(desk.logbook.complaints())
+    assert [builders.occurrence().job_id] * 2 == [entry["job_id"] for entry in quiet]
+
+
+async def test_told_again_for_half_a_minute(store: Store) -> None:
+    """A completion is sent again to stores that are reopened within 30 s of its first sending."""
+    clock = builders.Clock()
+    await builders.enqueue(store, builders.occurrence())
+    async with serving(store, clock=clock) as desk:
+        desk.end((await desk.begins(1))[0])
+        await workers.told(store, 1)
+        clock.advance(20)
+        first = [await reopened(desk, store) for _ in range(2)]
+        clock.advance(20)
+        second = await reopened(desk, store)
+
+    assert ([1, 1], 0) == (first, second)
 
 
 async def test_draining(store: Store) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from rota.common import keys, message
 from rota.common.embedded import EmbeddedStore
-from rota.common.job import Job
+from rota.common.job import Blackout, Job
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.link import Call, Link
 from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler.awaited import Awaited
+from rota.scheduler.blackout import blackout_at
 from rota.scheduler.dispatcher import Dispatcher
 from tests.support import builders, probe
 from tests.support.builders import DUE_MS, GROUP, Clock
@@ -34,10 +35,10 @@ class Counting(Link):
         self.trips: list[dict[str, int]] = []
         self.meanwhile: Callable[[], None] = lambda: None  # called before each reply is passed on
 
-    async def attempt(self, calls: Sequence[Call]) -> list[Any]:
+    async def attempt(self, calls: Sequence[Call], *, apart: bool = False) -> list[Any]:
         """Take note and go on."""
         self.trips.append({call.root: len(call.args) // WORDS_OF_A_RUN for call in calls})
-        replies = await super().attempt(calls)
+        replies = await super().attempt(calls, apart=apart)
         self.meanwhile()
         return replies
 
@@ -215,6 +216,54 @@ async def test_busy(rig: Rig, store: Store) -> None:
     assert [("acme", "import", "2027-01-15T08:00:00Z", "overlap", run.job_id)] == [
         (e["tenant"], e["job"], e["due"], e["reason"], e["running"]) for e in told
     ]
+
+
+async def test_kept_back(rig: Rig) -> None:
+    """An occurrence in a blackout is told with its due time and the blackout; nothing is sent."""
+    each = job(every="1h", blackouts=(Blackout(between="08:00..18:00", reason="busy"),))
+    window = blackout_at(each, DUE_MS)
+    assert window is not None
+    rig.dispatcher.kept_back(each, DUE_MS, window)
+    await rig.dispatcher.turn()
+    (told,) = rig.book.events("occurrence_skipped")
+
+    assert [] == rig.link.trips
+    assert ("acme", "import", "2027-01-15T08:00:00Z", "blackout", "08:00..18:00 (busy)") == (
+        told["tenant"], told["job"], told["due"], told["reason"], told["window"],
+    )  # fmt: skip
+
+
+async def test_skipped_while_it_waits(rig: Rig, store: Store) -> None:
+    """Where the last occurrence waits for the gate to close, the skip names it, and says so."""
+    await builders.enqueue(store, builders.occurrence("bolt"))
+    await builders.change_server(store)
+    each = job(every="1h")
+    rig.dispatcher.fire(each, DUE_MS)
+    await rig.dispatcher.turn()
+    rig.dispatcher.skipped(each, DUE_MS + 1_000)
+    (told,) = rig.book.events("occurrence_skipped")
+
+    assert ("not enqueued", builders.occurrence().job_id) == (told["reason"], told["waiting"])
+    assert None not in told.values()
+
+
+async def test_superseded_while_it_waits(rig: Rig, store: Store) -> None:
+    """With `overlap: cancel` an occurrence that waits for the gate is cancelled when it is sent."""
+    await builders.enqueue(store, builders.occurrence("bolt"))
+    await builders.change_server(store)
+    each = job(every="1h", overlap="cancel")
+    rig.dispatcher.fire(each, DUE_MS)
+    await rig.dispatcher.turn()
+    rig.dispatcher.skipped(each, DUE_MS + 1_000)
+    await rig.dispatcher.turn()
+    await builders.close_gate(store)
+    await rig.dispatcher.turn()
+    sent = await queued(store)
+    await rig.dispatcher.turn()
+    (told,) = rig.book.events("run_superseded")
+
+    assert builders.occurrence().job_id == told["waiting"]
+    assert (2, 1) == (sent, await queued(store))
 
 
 async def test_past(rig: Rig, store: Store) -> None:

@@ -6,8 +6,10 @@ from functools import partial
 
 import pytest
 
+from rota.common import clock
 from rota.common.clock import SystemClock
-from rota.common.job import Job
+from rota.common.job import Blackout, Job
+from rota.scheduler.blackout import Window, blackout_at, opening
 from rota.scheduler.engine import Engine
 from rota.scheduler.schedule import due_of
 from tests.support import probe
@@ -15,6 +17,13 @@ from tests.support.definitions import job
 
 CLOCK = SystemClock()
 FAR = 3_600_000  # an hour: longer than any test lasts, in milliseconds
+
+
+def around_now(before_s: float, after_s: float) -> tuple[Blackout, ...]:
+    """Return a blackout from some whole seconds before now until some after, in UTC."""
+    now = CLOCK.now_ms()
+    start, end = (clock.utc(now + round(1_000 * s)) for s in (-before_s, after_s))
+    return (Blackout(start=f"{start:%Y-%m-%d %H:%M:%S}", end=f"{end:%Y-%m-%d %H:%M:%S}"),)
 
 
 class Rig:
@@ -25,7 +34,8 @@ class Rig:
         self.skipped: list[tuple[str, int]] = []
         self.early: list[tuple[str, int]] = []  # fired before they were due
         self.ends_at_once = False
-        self.engine = Engine(fire=self._fire, skipped=self._skip)
+        self.kept_back: list[tuple[str, int, str]] = []  # with the blackout's text
+        self.engine = Engine(fire=self._fire, skipped=self._skip, kept_back=self._keep_back)
 
     def _fire(self, job: Job, due_ms: int) -> None:
         self.fired.append((job.ref, due_ms))
@@ -37,6 +47,9 @@ class Rig:
 
     def _skip(self, job: Job, due_ms: int) -> None:
         self.skipped.append((job.ref, due_ms))
+
+    def _keep_back(self, job: Job, due_ms: int, window: Window) -> None:
+        self.kept_back.append((job.ref, due_ms, window.blackout.text))
 
 
 @pytest.fixture
@@ -247,4 +260,93 @@ async def test_stop_before_start(rig: Rig) -> None:
     rig.engine.add(job(every="1h"), next_ms=CLOCK.now_ms() + FAR, running=False)
     rig.engine.stop()
 
+    assert [] == rig.fired
+
+
+async def test_blackout(rig: Rig) -> None:
+    """What falls due in a blackout is kept back, not fired; that is said, with its due time."""
+    blackouts = around_now(60, 600)
+    first = add(rig, job(every="100ms", blackouts=blackouts))
+    rig.engine.start()
+    await probe.until(lambda: len(rig.kept_back) >= 3)
+
+    assert ("acme/import", first, blackouts[0].text) == rig.kept_back[0]
+    assert first + 100 == rig.kept_back[1][1]
+    assert [] == rig.fired + rig.skipped
+
+
+async def test_blackout_during_a_run(rig: Rig) -> None:
+    """What falls due in a blackout while a run is not over is kept back, and is no overlap."""
+    add(rig, job(every="100ms", blackouts=around_now(60, 600)), running=True)
+    rig.engine.start()
+    await probe.until(lambda: len(rig.kept_back) >= 2)
+
+    assert [] == rig.fired + rig.skipped
+
+
+async def test_a_blackout_ends(rig: Rig) -> None:
+    """When a blackout is over the job goes on, at its own times."""
+    each = job(every="100ms", blackouts=around_now(60, 1.5))
+    add(rig, each)
+    rig.engine.start()
+    await probe.until(lambda: rig.fired)
+
+    assert [] != rig.kept_back
+    assert rig.fired[0][1] > rig.kept_back[-1][1]
+    assert blackout_at(each, rig.fired[0][1]) is None
+    assert 0 == (rig.fired[0][1] - rig.kept_back[0][1]) % 100
+
+
+async def test_fixed_delay_in_a_blackout(rig: Rig) -> None:
+    """A fixed delay that falls due in a blackout is due again at its end, and not before."""
+    each = job(after="100ms", blackouts=around_now(60, 1.5))
+    due = CLOCK.now_ms()
+    rig.engine.add(each, next_ms=due, running=False)
+    rig.engine.start()
+    await probe.until(lambda: rig.fired)
+
+    assert [("acme/import", due, each.blackouts[0].text)] == rig.kept_back
+    assert [("acme/import", opening(each, due))] == rig.fired
+    assert [] == rig.early
+
+
+async def test_late_in_a_blackout(rig: Rig) -> None:
+    """Of what was missed the last that no blackout holds is fired, and the others are not."""
+    last = due_of(job(every="1h")).last_until(CLOCK.now_ms())
+    assert last is not None
+    each = job(every="1h", blackouts=around_now(2 * 3600 + 600, 600))
+    rig.engine.add(each, next_ms=last - 5 * FAR, running=False)
+    rig.engine.start()
+    await probe.until(lambda: rig.fired)
+    (fired,) = rig.fired
+
+    assert blackout_at(each, fired[1]) is None
+    assert blackout_at(each, fired[1] + FAR) is not None
+    assert [] == rig.kept_back
+
+
+async def test_once(rig: Rig) -> None:
+    """A single time is fired once; the end of its run, and a stop, find nothing left to do."""
+    at = clock.utc(CLOCK.now_ms() + 1_000)
+    each = job(at=f"{at:%Y-%m-%d %H:%M:%S}")
+    first = add(rig, each)
+    add(rig, job("acme/rate", every="100ms"))
+    rig.engine.start()
+    await probe.until(lambda: (each.ref, first) in rig.fired)
+    rig.engine.finished(each.ref, CLOCK.now_ms())
+    seen = len(rig.skipped)
+    await probe.until(lambda: len(rig.skipped) > seen + 2)  # some time
+
+    assert has_fired(rig, each.ref, 1)
+    assert rig.engine.next_ms(each.ref) is None
+
+    rig.engine.remove(each.ref)
+
+
+async def test_once_too_late(rig: Rig) -> None:
+    """A single time that has passed when its job is added is never fired."""
+    rig.engine.add(job(at="2026-01-01 00:00"), next_ms=None, running=False)
+    rig.engine.start()
+
+    assert rig.engine.next_ms("acme/import") is None
     assert [] == rig.fired

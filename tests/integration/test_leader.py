@@ -28,12 +28,15 @@ class Group:
     def __init__(self) -> None:
         self.did: list[str] = []
         self.breaks = False
+        self.ready = asyncio.Event()  # until then it begins
+        self.ready.set()
 
     async def begin(self) -> int:
         """Begin, or fail."""
         if self.breaks:
             raise StoreUnavailable("gone in this moment")
         self.did.append("begin")
+        await self.ready.wait()
         return 0
 
     async def end(self) -> None:
@@ -175,6 +178,58 @@ async def test_begin_fails(rigs: tuple[Rig, Rig]) -> None:
 
     assert ["begin"] == rig.group.did
     assert {GROUP} == rig.balance.led
+
+
+async def test_begins_for_long(rigs: tuple[Rig, Rig], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group whose begin outlasts the lease is led all the time, and by one alone."""
+    monkeypatch.setattr(leader, "TTL", 0.6)
+    monkeypatch.setattr(leader, "_MARGIN", 0.2)
+    first, second = rigs
+    first.group.ready.clear()
+    await first.leader.start()
+    await probe.until(lambda: first.group.did == ["begin"])
+    end = clocks.SystemClock().monotonic() + 3 * 0.6
+    while clocks.SystemClock().monotonic() < end:
+        await second.leader.turn()
+        await asyncio.sleep(0.05)
+    early = first.book.events("group_led")
+    first.group.ready.set()
+    await probe.until(lambda: first.book.events("group_led"))
+    await first.leader.stop()
+
+    assert [] == early
+    assert [] == second.group.did
+    assert ["begin", "end", "forget"] == first.group.did
+    assert [] == first.book.complaints()
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_lost_while_it_begins(
+    url: str, store: Store, monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    """Who loses the lead, or the store, while the group begins ends what has begun, and no more."""
+    monkeypatch.setattr(leader, "TTL", 0.9)
+    monkeypatch.setattr(leader, "_MARGIN", 0.3)
+    async with Proxy(url) as proxy:
+        rig = Rig(proxy.url, "a", clocks.SystemClock())
+        rig.group.ready.clear()
+        await rig.leader.start()
+        await probe.until(lambda: rig.group.did == ["begin"])
+        if cut:
+            await proxy.cut()
+        else:
+            await builders.shift(store, TTL_MS)
+            await store.lead(GROUP, "b", TTL_MS, wanted=True)
+        await probe.until(lambda: "end" in rig.group.did)
+
+        assert 0 == rig.leader.term
+        assert set() == rig.balance.led
+        assert rig.leader._beginning is None
+
+        await rig.leader.stop()
+        await rig.link.close()
+
+    assert [] == rig.book.events("group_led")
 
 
 @pytest.mark.parametrize("half_open", [False, True])

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rota.common.catalog import Catalog
+from rota.common.registration import Registration
 from rota.common.store import Store
 from rota.common.worker_info import HandlerInfo
 from rota.scheduler import live_check
@@ -33,7 +34,7 @@ INFOS: list[HandlerInfo] = [handler.info() for handler in handlers.handlers.valu
 async def compare(store: Store, handler: str, **over: Any) -> list[Mismatch]:
     """Compare one job with a worker of group `gold` that serves `handlers`."""
     catalog = Catalog(store.link)
-    await catalog.register(builders.worker_info(groups=(GROUP,), handlers=INFOS))
+    await Registration(store).register(builders.worker_info(groups=(GROUP,), handlers=INFOS))
     each = job(every="1h", handler=handler, **over)
     return await live_check.compare(config(each), catalog)
 
@@ -88,7 +89,7 @@ async def test_wrong_arguments(store: Store, args: dict[str, Any], words: list[s
 async def test_each_job(store: Store) -> None:
     """Of many jobs just those that do not fit are told, in the order of the configuration."""
     catalog = Catalog(store.link)
-    await catalog.register(builders.worker_info(groups=(GROUP,), handlers=INFOS))
+    await Registration(store).register(builders.worker_info(groups=(GROUP,), handlers=INFOS))
     jobs = [
         job("acme/a", every="1h", handler="db.vacuum"),
         job("acme/b", every="1h", handler="db.vacuum", args={"x": 1}),

@@ -12,6 +12,7 @@ from tests.support.definitions import job
 from tests.support.logbook import Logbook
 
 JOBS = {"gold": [job(every="1h")], "silver": [job("bolt/x", every="1h", group="silver")]}
+NOBODY = Logbook().log
 
 
 LIMITS = {
@@ -71,6 +72,44 @@ async def test_withdrawn_by_another(rig: Rig, store: Store) -> None:
 
     assert ["gold"] == await rig.catalog.groups()
     assert [] == await rig.catalog.jobs("gold")
+    assert [] == rig.book.complaints()
+
+
+async def test_group_lost(rig: Rig, store: Store) -> None:
+    """A group whose jobs were lost on its server alone is published again, and the log says so."""
+    await rig.publisher.publish()
+    await store.link.command("DEL", keys.jobs("silver"))
+    rig.publisher.reopened("silver", 0.0)
+    for _ in range(2):
+        await rig.publisher.turn()
+
+    assert JOBS["silver"] == await rig.catalog.jobs("silver")
+    assert ["silver"] == [entry["group"] for entry in rig.book.events("published_again")]
+
+
+async def test_reopened_without_loss(rig: Rig, store: Store) -> None:
+    """Where another configuration's jobs are there, or its group is withdrawn, both are left."""
+    newer = Publisher(jobs={"gold": [job("bolt/y", every="1h")]}, catalog=rig.catalog, log=NOBODY)
+    await rig.publisher.publish()
+    await newer.publish()
+    for group in JOBS:
+        rig.publisher.reopened(group, 0.0)
+    await rig.publisher.turn()
+
+    assert ["gold"] == await rig.catalog.groups()
+    assert ["bolt/y"] == [each.ref for each in await rig.catalog.jobs("gold")]
+    assert [] == await rig.catalog.jobs("silver")
+
+
+async def test_two_configurations(rig: Rig, store: Store) -> None:
+    """Of two schedulers that have no group in common the one that came last keeps its groups."""
+    await rig.publisher.publish()
+    newer = Publisher(jobs={"iron": []}, catalog=rig.catalog, log=NOBODY)
+    await newer.publish()
+    for publisher in (rig.publisher, newer):
+        await publisher.turn()
+
+    assert ["iron"] == await rig.catalog.groups()
     assert [] == rig.book.complaints()
 
 

@@ -6,12 +6,13 @@ import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.clock import SystemClock
 from rota.common.state import State
 from rota.common.store import Store
-from rota.scheduler import output, reconciler, status
+from rota.scheduler import output, reconciler, status, status_page
 from rota.scheduler.daemon import SchedulerDaemon
 from rota.scheduler.reconciler import Reconciler
-from tests.support import builders, probe
+from tests.support import builders, probe, workers
 from tests.support.builders import GROUP, Clock
 from tests.support.definitions import config
 from tests.support.logbook import Logbook
@@ -79,6 +80,22 @@ async def test_too_large_to_count(store: Store, monkeypatch: pytest.MonkeyPatch)
     assert {} == (await Catalog(store.link).counts(GROUP)).repairs
 
 
+async def test_lease(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run without a lease gets one as long as its worker's, which has to renew it meanwhile."""
+    monkeypatch.setattr(reconciler, "_STEP", 0.01)
+    await damage(store)
+    given_ms = 60_000
+    began_ms = SystemClock().now_ms()
+    daemon = SchedulerDaemon(url, config(groups=(GROUP,)), log=Logbook().log, lease_ms=given_ms)
+    await daemon.start()
+    try:
+        end_ms = await workers.leased(store, builders.occurrence())
+    finally:
+        await daemon.stop()
+
+    assert began_ms + given_ms <= end_ms
+
+
 async def test_leader_walks(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever leads a group repairs it, and `sched status` tells how often of what kind."""
     monkeypatch.setattr(reconciler, "_STEP", 0.01)
@@ -99,11 +116,11 @@ async def test_status(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """Repairs are shown where there were any, and always there for programs."""
     await Catalog(store.link).publish(GROUP, [])
     sound = await status.gather(Catalog(store.link))
-    status.show(sound, tenant=None, now=Clock())
+    status_page.show(sound, now=Clock())
     output.write_json(sound)
     quiet, data = capsys.readouterr().out.split("\n{", 1)
     await store.link.command("HSET", keys.repairs(GROUP), "slot_stale", 2, "lease_missing", 1)
-    status.show(await status.gather(Catalog(store.link)), tenant=None, now=Clock())
+    status_page.show(await status.gather(Catalog(store.link)), now=Clock())
 
     assert "repair" not in quiet
     assert {} == json.loads("{" + data)["groups"][0]["repairs"]

@@ -11,6 +11,7 @@ from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits
+from rota.common.registration import Registration
 from rota.common.run import Claimed
 from rota.common.store import Store
 from rota.common.worker_info import WorkerInfo
@@ -34,6 +35,7 @@ class Office:
         self.registrar = Registrar(
             info=builders.worker_info(groups=groups),
             catalog=Catalog(store.link),
+            registration=Registration(store),
             held=self.held,
             counts=self.counts,
             serve=self._serve,
@@ -130,6 +132,31 @@ async def test_forgotten(store: Store) -> None:
         info = await appears(store)
 
     assert ["gold"] == info.groups
+
+
+async def test_unknown_groups_are_told(store: Store) -> None:
+    """Of the groups that it is to serve, those that nobody has published are told once."""
+    await Catalog(store.link).publish("gold", [])
+    async with keeping(store, "gold", "glod", "new") as office:
+        await appears(store, "glod")
+        for _ in range(2):
+            await store.link.command("FLUSHALL")
+            await appears(store, "glod")
+        (told,) = office.logbook.events("groups_unknown")
+
+    assert ["glod", "new"] == told["groups"]
+    assert "warning" == told["log_level"]
+    assert {"gold", "glod", "new"} == set(office.served)
+
+
+@pytest.mark.parametrize("groups", [(), ("gold",)])
+async def test_known_groups_are_not_told(store: Store, groups: tuple[str, ...]) -> None:
+    """Whose groups are known, or who takes all that come, hears no warning."""
+    await Catalog(store.link).publish("gold", [])
+    async with keeping(store, *groups) as office:
+        await appears(store)
+
+    assert [] == office.logbook.complaints()
 
 
 async def test_registers_when_asked(store: Store) -> None:

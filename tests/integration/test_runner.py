@@ -63,6 +63,8 @@ async def test_failure_rests() -> None:
         error(report).message,
     )
     assert "raise ConnectionResetError" in error(report).traceback
+    (logged,) = table.logbook.events("run_failed")
+    assert error(report).traceback == logged["traceback"]
 
 
 async def test_attempts_spent() -> None:

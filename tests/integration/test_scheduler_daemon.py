@@ -11,7 +11,7 @@ from rota.common.catalog import Catalog
 from rota.common.clock import SystemClock
 from rota.common.embedded import EmbeddedStore
 from rota.common.errors import StoreUnavailable
-from rota.common.job import Job
+from rota.common.job import Blackout, Job
 from rota.common.link import Call, Link
 from rota.common.run import Claimed
 from rota.common.state import Operation
@@ -36,6 +36,22 @@ async def test_publishes(url: str, store: Store) -> None:
         (started,) = rig.book.events("scheduler_started")
 
         assert (3, 2, 3) == tuple(started[name] for name in ("groups", "tenants", "jobs"))
+
+
+async def test_blackout(url: str) -> None:
+    """In a blackout nothing is enqueued, each occurrence is told, and other jobs go on."""
+    blackout = Blackout(start="2026-01-01 00:00", end="2999-01-01 00:00", reason="rest")
+    held = job("acme/held", every="100ms", blackouts=(blackout,))
+    async with schedulers.running(url, held, job(every="100ms")) as rig:
+
+        def told() -> list[tuple[str, str]]:
+            events = rig.book.events("occurrence_skipped")
+            return [(e["reason"], e["window"]) for e in events if e["job"] == "held"]
+
+        await probe.until(lambda: rig.enqueued() and told())
+
+        assert [] == rig.enqueued("acme/held")
+        assert {("blackout", blackout.text)} == set(told())
 
 
 async def test_withdraws(url: str, store: Store) -> None:
@@ -93,8 +109,8 @@ async def test_completion_before_the_reply(
     heard = asyncio.Event()
     attempt = Link.attempt
 
-    async def slow(link: Link, calls: Sequence[Call]) -> list[Any]:
-        replies = await attempt(link, calls)
+    async def slow(link: Link, calls: Sequence[Call], **options: Any) -> list[Any]:
+        replies = await attempt(link, calls, **options)
         if calls[0].operation is Operation.ENQUEUE:
             await heard.wait()
         return replies

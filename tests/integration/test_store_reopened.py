@@ -9,6 +9,7 @@ import pytest
 
 from rota.common import keys
 from rota.common.embedded import EmbeddedStore
+from rota.common.link import Link
 from rota.common.store import Store
 from rota.scheduler import leader
 from rota.worker import Context, Jobs
@@ -75,6 +76,14 @@ def server() -> Iterator[EmbeddedStore]:
     """Return a server of our own."""
     with EmbeddedStore() as server:
         yield server
+
+
+@pytest.fixture
+def store(url: str, runner: asyncio.Runner) -> Iterator[Store]:
+    """Return its store, for one who asks for no longer gate than the services do."""
+    store = Store(Link(url, gate_ms=GATE_MS))
+    yield store
+    runner.run(store.link.close())
 
 
 async def roll_back(store: Store, saved: Backup) -> None:

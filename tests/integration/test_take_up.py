@@ -1,11 +1,21 @@
 """A scheduler takes up where the store says that the last one was."""
 
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from rota.common import keys
+from rota.common.catalog import Catalog, Slot
 from rota.common.clock import SystemClock
 from rota.common.job import Job
+from rota.common.link import Link
 from rota.common.store import Store
+from rota.scheduler import leader, led_group
+from rota.scheduler.first_due import first_due
 from rota.scheduler.schedule import due_of
 from tests.support import builders, probe, schedulers
 from tests.support.builders import GROUP
@@ -65,6 +75,67 @@ async def test_end_while_nobody_listened(url: str, store: Store) -> None:
         due_ms = (await schedulers.slot(store)).due_ms
 
     assert ended_ms + 100 == due_ms
+
+
+@contextmanager
+def rivalling(url: str, since: threading.Event) -> Iterator[list[int]]:
+    """Try to lead all the time `since`, from a thread of its own; return the terms got."""
+    terms: list[int] = []
+    over = threading.Event()
+
+    async def ask() -> None:
+        since.wait()
+        store = Store(Link(url))
+        while not over.is_set():
+            if term := (await store.lead(GROUP, "rival", 1_000, wanted=True)).term:
+                terms.append(term)
+            await asyncio.sleep(0.05)
+        await store.link.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(ask()))
+    thread.start()
+    try:
+        yield terms
+    finally:
+        over.set()
+        since.set()
+        thread.join()
+
+
+async def test_many_jobs(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group of so many jobs that taking it up outlasts the lease has one leader all the time.
+
+    What is due meanwhile is enqueued in that leader's term, once.
+    """
+    monkeypatch.setattr(leader, "TTL", 1.8)
+    monkeypatch.setattr(leader, "_MARGIN", 0.3)
+    taking = threading.Event()
+
+    def slow(job: Job, slot: Slot, now_ms: int) -> int | None:
+        taking.set()
+        time.sleep(0.0015)  # it holds up the event loop, as reckoning does
+        return first_due(job, slot, now_ms)
+
+    monkeypatch.setattr(led_group, "first_due", slow)
+    due = [job(f"acme/due{n}", every=RARE) for n in range(20)]
+    for each in due:
+        await store.link.command("HSET", keys.slot(GROUP, each.ref), "due", 1)
+    many = [*due, *(job(f"acme/rare{n}", every=RARE) for n in range(2_000))]
+    begun = SystemClock().monotonic()
+    with rivalling(url, taking) as rival:
+        async with schedulers.beside(url, *many) as rig:
+            await probe.until(lambda: rig.book.events("group_led"))
+            took = SystemClock().monotonic() - begun
+            await probe.until(lambda: len(rig.book.events("run_enqueued")) >= 20)
+            early = rival.copy()
+            sent = {run for each in due for run in rig.enqueued(each.ref)}
+
+            assert took > 1.5 * 1.8
+            assert [] == early
+            assert [] == [e for e in rig.book.complaints() if e != "handler_unserved"]
+            assert 20 == len(sent) == len(rig.book.events("run_enqueued"))
+            assert {"acme": 20} == await Catalog(store.link).queued(GROUP)
+            assert all(rig.daemon.engine.next_ms(each.ref) for each in many)
 
 
 @pytest.mark.parametrize("each", [job(cron="@yearly"), job(every=RARE)])

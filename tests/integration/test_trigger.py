@@ -2,27 +2,35 @@
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
 
+from rota.common import keys
 from rota.common.catalog import Catalog
-from rota.common.errors import NotFound, Refused
+from rota.common.errors import NotFound, Refused, StoreUnavailable
 from rota.common.job import Job, Retry
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.link import Link
+from rota.common.scripts import GATE_MS
+from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler import trigger
 from rota.scheduler.trigger import Ended
 from rota.worker import Context, Fatal, Jobs
-from tests.support import builders, probe
+from tests.support import builders, probe, schedulers
 from tests.support.builders import DUE_MS, GROUP, HANDLER, Clock
 from tests.support.definitions import job
+from tests.support.gate import Gate
+from tests.support.proxy import Proxy
 from tests.support.workers import working
 
 REF = "acme/import"
+WaitedFor = tuple[str, asyncio.Task[tuple[str, Ended | None]]]
 handlers = Jobs()
 
 
@@ -52,9 +60,11 @@ async def publish(store: Store, **over: Any) -> Job:
     return each
 
 
-async def start(url: str, ref: str = REF, *, wait: bool = True) -> tuple[str, Ended | None]:
+async def start(
+    url: str, ref: str = REF, *, wait: bool = True, gate_ms: int = GATE_MS
+) -> tuple[str, Ended | None]:
     """Trigger a job as the command does."""
-    link = Link(url)
+    link = Link(url, gate_ms=gate_ms)
     try:
         return await trigger.start(ref, link, wait=wait)
     finally:
@@ -198,6 +208,86 @@ async def test_nobody_serves(url: str, store: Store, capsys: pytest.CaptureFixtu
     assert "" == capsys.readouterr().err
     assert ended is not None
     assert "succeeded" == ended.outcome
+
+
+@asynccontextmanager
+async def waited_for(url: str, store: Store, gate_ms: int) -> AsyncIterator[WaitedFor]:
+    """Trigger acme/import and wait for it; return its job_id and the waiting."""
+    await publish(store)
+    waiting = asyncio.create_task(start(url, gate_ms=gate_ms))
+
+    async def enqueued() -> str | None:
+        return (await schedulers.slot(store)).run
+
+    try:
+        yield str(await probe.found(enqueued)), waiting
+    finally:
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
+async def test_lost(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a run that the store has lost is told so when its gate has closed."""
+    monkeypatch.setattr("rota.common.store.LONGEST_BLOCK", 0.05)
+    async with waited_for(url, store, gate_ms=500) as (run_id, waiting):
+        await store.link.command("FLUSHALL")
+        with pytest.raises(NotFound, match=f"lost {run_id}.*unknown") as caught:
+            await asyncio.wait_for(waiting, 5.0)
+        closed_ms = int(await store.link.command("HGET", keys.root(GROUP), "gate"))
+        seconds, _ = await store.link.command("TIME")
+
+    assert 5 == caught.value.exit_code
+    assert 0 < closed_ms <= (int(seconds) + 1) * 1000
+
+
+async def test_lost_and_brought_back(
+    url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a run that the store has lost, and a worker brings back, is told its end."""
+    monkeypatch.setattr("rota.common.store.LONGEST_BLOCK", 0.05)
+    gate = Gate()
+    async with (
+        working(url, gate.jobs, lease_ms=2_000, gate_ms=3_000),
+        waited_for(url, store, gate_ms=3_000) as (run_id, waiting),
+    ):
+        await gate.begins()
+        await store.link.command("FLUSHALL")
+
+        async def adopted() -> bool:
+            return await builders.state_of(store, run_id) is State.RUNNING
+
+        await probe.found(adopted)
+        gate.open.set()
+        _, ended = await asyncio.wait_for(waiting, 5.0)
+
+    assert ended is not None
+    assert (run_id, "succeeded") == (ended.job_id, ended.outcome)
+
+
+async def test_store_goes_away(url: str, store: Store) -> None:
+    """Who waits when the store goes away is told which run was triggered."""
+    async with Proxy(url) as proxy, waited_for(proxy.url, store, GATE_MS) as (run_id, waiting):
+        await proxy.cut()
+        with pytest.raises(StoreUnavailable, match=run_id) as caught:
+            await asyncio.wait_for(waiting, 5.0)
+
+    assert 4 == caught.value.exit_code
+
+
+async def test_completion_lost(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a run of which only the outcome is left is told that one."""
+    monkeypatch.setattr("rota.common.store.LONGEST_BLOCK", 0.05)
+    async with waited_for(url, store, gate_ms=500) as (run_id, waiting):
+        slot = keys.slot(GROUP, REF)
+        await store.link.pipeline(
+            [
+                ("HSET", slot, "last", run_id, "outcome", "dead"),
+                ("HDEL", slot, "run"),
+                ("DEL", keys.run(GROUP, run_id)),
+            ]
+        )
+        with pytest.raises(NotFound, match=f"{run_id} has ended .dead."):
+            await asyncio.wait_for(waiting, 5.0)
 
 
 async def complete_others(store: Store) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from rota.common.catalog import Catalog
+from rota.common.registration import Registration
 from rota.common.store import Store
 from rota.scheduler.watcher import Watcher
 from tests.support import builders
@@ -70,7 +71,7 @@ async def test_gone_again(rig: Rig, store: Store) -> None:
     for worker in ("w1", "w2"):
         await builders.register(store, worker, "orders.import", "mail.send")
     await rig.watcher.turn()
-    gold = Catalog(store.link)
+    gold = Registration(store)
     await gold.unregister(builders.worker_info("w1"))
     await rig.watcher.turn()
 

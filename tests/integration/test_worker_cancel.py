@@ -21,7 +21,7 @@ SOON = 1.5  # seconds
 
 async def cancel(store: Store, job_id: str) -> str:
     """Cancel a run; return the word."""
-    return (await Intervention(store).cancel([(GROUP, job_id)]))[0]
+    return (await Intervention(store).cancel([(GROUP, job_id)]))[job_id]
 
 
 async def ended(store: Store, job_id: str) -> tuple[Completion, float]:

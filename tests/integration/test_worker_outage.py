@@ -8,6 +8,7 @@ import pytest
 from rota.common.catalog import Catalog
 from rota.common.embedded import free_port
 from rota.common.errors import StoreUnavailable
+from rota.common.link import Link
 from rota.common.store import Store
 from rota.worker import Context, Jobs, daemon
 from tests.support import builders, probe, waits, workers
@@ -131,11 +132,13 @@ async def test_forgotten(url: str, store: Store, groups: list[str]) -> None:
     gate = Gate()
     gate.open.set()
     await Catalog(store.link).publish(GROUP, [])
+    other = Store(Link(url, gate_ms=200))
     async with workers.working(url, gate.jobs, groups=groups, gate_ms=200):
         await workers.idle(store)
         await store.link.command("FLUSHALL")
-        await builders.enqueue(store, workers.run_of())
+        await builders.enqueue(other, workers.run_of())
         await gate.begins(within=0.2 + workers.PROMPTLY)
+    await other.link.close()
 
 
 @pytest.mark.parametrize("part", ["exchange", "renew"])

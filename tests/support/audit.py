@@ -146,7 +146,8 @@ def _attempts(lines: list[dict[str, Any]], deaths: Mapping[int, float]) -> list[
             if key in found:
                 raise ValueError(f"a claim was started twice: {line} and {found[key]}")
             known = {name: line[name] for name in ("job", "job_id", "attempt", "fence", "pid")}
-            dead_at = deaths.get(line["pid"], FOREVER)
+            # A child process dies with its worker.
+            dead_at = deaths.get(line["pid"], deaths.get(line.get("parent", 0), FOREVER))
             found[key] = Attempt(**known, start=line["at"], end=dead_at)
         elif line["event"] == "end":
             found[key] = found[key]._replace(end=line["at"], outcome=line["outcome"])

@@ -31,7 +31,8 @@ class Bench:
     def begin(self, body: bytes, attempt: int = 1) -> HeldRun:
         """Begin an attempt at a run with this body."""
         run = Claimed(GROUP, "acme/import:20270115T080000Z", 7, attempt, DUE_MS, body)
-        held = HeldRun(run, renewed_at=0.0, started_at=SystemClock().monotonic(), charged_ms=0.0)
+        now = SystemClock().monotonic()
+        held = HeldRun(run, renewed_at=now, started_at=now, charged_ms=0.0)
         self.runner.begin(held, lambda _, report: self.reports.append(report))
         return held
 

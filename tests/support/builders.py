@@ -7,9 +7,9 @@ All ids follow from the arguments: the job `import` of tenant `acme` in group `g
 from typing import Any, NamedTuple
 
 from rota.common import keys, message
-from rota.common.catalog import Catalog
 from rota.common.job import job_id
 from rota.common.message import Completion
+from rota.common.registration import Registration
 from rota.common.run import Adoption, Claim, Claimed, Ended, Occurrence, Resting
 from rota.common.scripts import GATE_MS
 from rota.common.state import State
@@ -114,7 +114,7 @@ async def register(
     store: Store, worker: str = WORKER, *handlers: str, groups: tuple[str, ...] = (GROUP,)
 ) -> None:
     """Make a worker known to the store."""
-    await Catalog(store.link).register(worker_info(worker, *handlers, groups=groups))
+    await Registration(store).register(worker_info(worker, *handlers, groups=groups))
 
 
 async def enqueue(store: Store, *runs: Occurrence, group: str = GROUP) -> list[tuple[str, str]]:
@@ -233,8 +233,11 @@ async def snapshot(store: Store, *, virtual: bool = True) -> dict[str, Any]:
 
     `virtual=False` leaves out the root's `VIRTUAL` fields, which advance with time.
     """
-    names = sorted(await store.link.command("KEYS", "*"))
-    kinds = await store.link.pipeline([("TYPE", name) for name in names])
+    known = sorted(await store.link.command("KEYS", "*"))
+    types = await store.link.pipeline([("TYPE", name) for name in known])
+    # A key may end its time in between.
+    there = [(name, kind) for name, kind in zip(known, types, strict=True) if kind != b"none"]
+    names, kinds = [name for name, _ in there], [kind for _, kind in there]
     values = await store.link.pipeline(
         [(_READ[kind][0], name, *_READ[kind][1:]) for name, kind in zip(names, kinds, strict=True)]
     )

@@ -1,14 +1,19 @@
 """What each script is called with to act on one run, and its raw reply."""
 
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any, NamedTuple
 
-from rota.common import keys
+from rota.common import keys, scripts
 from rota.common.link import Call
 from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
+
+_LUA = resources.files("rota.common") / "lua"
+_FILES = {file.name.removesuffix(".lua") for file in _LUA.iterdir()}
+SCRIPTS = sorted(_FILES - set(scripts.LIBRARY))
 
 
 class Reply(NamedTuple):

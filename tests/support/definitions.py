@@ -4,7 +4,9 @@ from typing import Any
 
 from rota.common import duration
 from rota.common.job import Job, Schedule
+from rota.common.limits import GroupLimits
 from rota.scheduler.config import Config
+from rota.scheduler.schedule import Due, due_of
 from tests.support.builders import GROUP, HANDLER
 
 
@@ -14,25 +16,43 @@ def job(
     cron: str = "",
     every: str = "",
     after: str = "",
+    at: str = "",
+    between: str = "",
     timezone: str = "UTC",
     **over: Any,
 ) -> Job:
-    """Return the job TENANT/JOB, due as one of `cron`, `every` and `after` says."""
+    """Return the job TENANT/JOB, due as one of `cron`, `every`, `after`, `at` and `between` says.
+
+    `over` names other fields of the job or of its schedule.
+    """
     tenant, _, name = ref.partition("/")
-    if cron:
-        schedule = Schedule(kind="cron", cron=cron, timezone=timezone)
+    written = {"cron": cron, "every": every, "after": after, "at": at, "between": between}
+    (kind,) = (kind for kind, text in written.items() if text)
+    timing: dict[str, Any] = {"kind": kind, "timezone": timezone}
+    if kind in ("every", "after"):
+        timing["period_ms"] = duration.parse(written[kind])
     else:
-        period_ms = duration.parse(every or after)
-        schedule = Schedule(kind="every" if every else "after", period_ms=period_ms)
+        timing[kind] = written[kind]
+    for field in ("phase_ms", "jitter_ms", "gap", "fold"):
+        if field in over:
+            timing[field] = over.pop(field)
     fields = {"group": GROUP, "handler": HANDLER} | over
-    return Job(tenant=tenant, name=name, schedule=schedule, **fields)
+    return Job(tenant=tenant, name=name, schedule=Schedule(**timing), **fields)
 
 
-def config(*jobs: Job, groups: tuple[str, ...] = ()) -> Config:
+def cron_due(expression: str, timezone: str) -> Due:
+    """Return the due times of a crontab expression."""
+    return due_of(job(cron=expression, timezone=timezone))
+
+
+def config(
+    *jobs: Job, groups: tuple[str, ...] = (), limits: dict[str, GroupLimits] | None = None
+) -> Config:
     """Return the configuration of these jobs; `groups` names those that have none."""
     return Config(
         groups=sorted({job.group for job in jobs} | set(groups)),
         jobs=sorted(jobs, key=lambda job: (job.tenant, job.name)),
         tenants={job.tenant: job.group for job in jobs},
         files=[],
+        limits=limits or {},
     )

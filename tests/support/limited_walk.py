@@ -11,7 +11,6 @@ from rota.common.state import State
 from rota.common.store import Store
 from tests.support import builders
 from tests.support.builders import GROUP, HANDLER
-from tests.support.lossy_walk import LossyWalk
 from tests.support.walk import HANDLERS, TENANTS, Walk
 
 SERVED = {"w1": {HANDLER}, "w2": {HANDLER, "mail.send"}}
@@ -136,38 +135,3 @@ class LimitedWalk(Walk):
             rated = tenant.interval_ms and free_at > at - 10
             waiting = state in {State.QUEUED, State.HELD} and handler in SERVED[worker]
             assert not waiting or any(full) or rated, (job_id, state)
-
-
-class LossyLimitedWalk(LossyWalk):
-    """A lossy walk under limits: what comes back may exceed them, what starts may not."""
-
-    def __init__(self, store: Store, seed: int) -> None:
-        super().__init__(store, seed)
-        self.limits = GroupLimits()
-        self.steps += [self.change_limits]
-
-    async def change_limits(self) -> None:
-        """Set limits on what runs at a time."""
-        tenants = {
-            name: TenantLimits(max_concurrency=self.random.choice([0, 1, 2])) for name in TENANTS
-        }
-        handlers = {HANDLER: 2} if self.random.random() < 0.5 else {}
-        self.limits = GroupLimits(tenants=tenants, handlers=handlers)
-        await Limiter(self.store).limit(GROUP, self.limits)
-
-    async def lose_writes(self) -> None:
-        """Lose writes; the limits are published again."""
-        await super().lose_writes()
-        await Limiter(self.store).limit(GROUP, self.limits)
-
-    async def claim_for(self, worker: str, n: int) -> None:
-        """Claim, and hold what was given against the limits."""
-        before = len(self.held)
-        await super().claim_for(worker, n)
-        running = [job_id for job_id, state in self.states.items() if state is State.RUNNING]
-        tenants, handlers = Counter(map(tenant_of, running)), Counter(map(handler_of, running))
-        for run in self.held[before:]:
-            name, handler = tenant_of(run.job_id), handler_of(run.job_id)
-            most = self.limits.tenants.get(name, TenantLimits()).max_concurrency
-            assert not most or tenants[name] <= most
-            assert handlers[handler] <= self.limits.handlers.get(handler, 99)

@@ -1,7 +1,9 @@
 """A TCP proxy in front of a store, that can lose replies, swallow them, or be cut off."""
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 
@@ -49,7 +51,7 @@ class Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
-    async def __aenter__(self) -> "Proxy":
+    async def __aenter__(self) -> Self:
         await self.mend()
         return self
 
@@ -68,10 +70,20 @@ class Proxy:
             client.close()
             store.close()
 
-        for source, sink, replies in ((near, store, False), (far, client, True)):
-            pump = asyncio.create_task(self._pump(source, sink, replies))
+        for direction in self._directions(near, store, far, client):
+            pump = asyncio.create_task(direction)
             pump.add_done_callback(close)
             self._pumps.add(pump)
+
+    def _directions(
+        self,
+        near: asyncio.StreamReader,
+        store: asyncio.StreamWriter,
+        far: asyncio.StreamReader,
+        client: asyncio.StreamWriter,
+    ) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return what carries the requests of a connection, and what carries its replies."""
+        return self._pump(near, store, replies=False), self._pump(far, client, replies=True)
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, replies: bool

@@ -5,7 +5,6 @@ with Sentinels() as sentinels:      from the main thread: nothing that is starte
 """
 
 import asyncio
-import os
 import signal
 import tempfile
 from abc import ABC, abstractmethod
@@ -84,9 +83,14 @@ class Topology(ABC):
 
     async def freeze(self, server: Server) -> None:
         """Stop a server without ending it, so that it takes connections and answers nothing."""
-        pid = (await ask(server.port, "INFO", "server"))["process_id"]
-        os.kill(pid, signal.SIGSTOP)
+        server.signal(signal.SIGSTOP)
         self._frozen.append(server)
+
+    def thaw(self) -> None:
+        """Let all that is frozen go on where it was."""
+        for server in self._frozen:
+            server.signal(signal.SIGCONT)
+        self._frozen.clear()
 
     async def until_blocked(self, server: Server) -> None:
         """Return when a client is blocked on `server`."""

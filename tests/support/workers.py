@@ -190,5 +190,5 @@ class Trips:
 
 def _content(name: str, args: Any) -> str:
     if name == "batch":
-        return "+".join(call.operation.value for call in args[0])
+        return "+".join(str(call.operation) for call in args[0])
     return str(args[0][0][0] if name == "pipeline" else args[0])

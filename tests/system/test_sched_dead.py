@@ -113,6 +113,18 @@ async def test_bulk_needs_consent(url: str, store: Store) -> None:
     assert await builders.state_of(store, job_id) is None
 
 
+@pytest.mark.parametrize("verb", ["replay", "purge"])
+async def test_nothing_matches(url: str, store: Store, verb: str) -> None:
+    """Where a filter takes none the command says so; that is no failure, and nothing is asked."""
+    await bury(store, "slow")
+    done = await sched("dead", verb, "--tenant", "bolt", url=url)
+    data = (await sched("dead", verb, "--tenant", "bolt", "-o", "json", url=url)).data
+
+    assert (0, "") == (done.code, done.out)
+    assert f"nothing to {verb}: no dead letter matches\n" == done.err
+    assert {"done": [], "refused": []} == data
+
+
 async def test_no_filter(url: str, store: Store) -> None:
     """Without a name or a filter nothing is purged: that is a usage error."""
     await bury(store, "slow")

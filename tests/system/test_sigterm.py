@@ -106,7 +106,8 @@ def test_a_second_signal_ends_a_worker_at_once(plant: Plant) -> None:
     waits.until(lambda: started(plant, "gate"))
     first.send(signal.SIGTERM)
     waits.until(lambda: bool(first.log("worker_stopping")))
-    code = first.stop()
+    waits.until(lambda: ended(first, signal.SIGTERM))
+    code = first.wait()
     start_worker(plant, "second")
     waits.until(lambda: started(plant, "gate", attempts=2), LEASE + 10)
     audit = finish(plant, sched)
@@ -115,6 +116,12 @@ def test_a_second_signal_ends_a_worker_at_once(plant: Plant) -> None:
     assert [1, 2] == [attempt.attempt for attempt in audit.of("acme/gate")[:2]]
     assert 1 == len({attempt.job_id for attempt in audit.of("acme/gate")[:2]})
     assert [] == audit.overlaps()
+
+
+def ended(process: Running, number: signal.Signals) -> bool:
+    """Tell whether a process has ended, and send it a signal if not."""
+    process.send(number)
+    return not process.alive
 
 
 def test_a_new_scheduler_takes_up_what_is_in_flight(plant: Plant) -> None:

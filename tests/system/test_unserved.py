@@ -51,7 +51,7 @@ def test_a_job_waits_for_a_worker_that_serves_it(tmp_path: Path) -> None:
 
 def shows_held(plant: Plant, shown: dict[str, Any]) -> bool:
     """Tell whether the status, which is put into `shown`, has a run held for `late`."""
-    shown.update(plant.ask("status"))
+    shown.update(plant.ask("status", "--jobs"))
     return bool(shown["groups"][0]["held"] == {"late": 1})
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from rota.scheduler import config
 from rota.scheduler.config import InvalidConfig, Problem
+from rota.scheduler.config.timing import BLACKOUT_ADVICE
 
 HEAD = "groups: {gold: {}, silver: {}}\n"
 
@@ -49,14 +50,78 @@ def only(tmp_path: Path, content: str) -> Problem:
          "expected the name of a handler, such as orders.import, got true", ""),
         ("{every: 1s}", 8, "missing field `handler`",
          "write the name that a worker registered, such as orders.import"),
-        ("{handler: h}", 8, "missing a schedule", "add one of cron, every and after"),
+        ("{handler: h}", 8, "missing a schedule", "add one of cron, every, after, at and between"),
         ("{handler: h, every: 1s, after: 1s}", 35,
-         "a job has one of cron, every and after; this has `every` already", "delete one of them"),
+         "a job has one of cron, every, after, at and between; this has `every` already",
+         "delete one of them"),
+        ("{handler: h, at: tomorrow}", 28,
+         ("'tomorrow' is no date and time; write for example 2026-12-24 18:00, as the clock of the "
+          "job's time zone shows it"), ""),
+        ("{handler: h, at: 2026-02-30 18:00}", 28, None, ""),
+        ("{handler: h, at: 20261224}", 28,
+         "expected a date and time such as 2026-12-24 18:00, got the number 20261224", ""),
+        ("{handler: h, between: 2:00..4:00}", 33,
+         ("'2:00..4:00' is no window; write for example 02:00..04:00 or mon-fri 22:00..02:00"), ""),
+        ("{handler: h, between: noon 02:00..04:00}", 33,
+         ("'noon' names no days of the week; write for example mon-fri or sat,sun (ranges run from "
+          "sun to sat)"), ""),
+        ("{handler: h, between: []}", 33, "expected a window such as 02:00..04:00, got a list", ""),
+        ("{handler: h, cron: '@daily', phase: 5m}", 47,
+         "phase goes with `every`; this job has `cron`", "delete it"),
+        ("{handler: h, every: 5m, phase: 5m}", 42, "phase, 5m, lies outside of the period, 5m",
+         "write how long after each full period the job is due: 0s up to the period"),
+        ("{handler: h, every: 5m, phase: soon}", 42,
+         "'soon' is no duration; write for example 500ms, 30s, 15m, 1h30m or 2d", ""),
+        ("{handler: h, every: 5m, phase: 5}", 42,
+         "expected a duration such as 5m, got the number 5", ""),
+        ("{handler: h, every: 5m, jitter: 5m}", 43,
+         "jitter, 5m, is not shorter than the period, 5m",
+         "without jitter and phase each job has a place of its own in the whole period"),
+        ("{handler: h, after: 5m, jitter: 1m}", 43, "jitter does not go with `after`",
+         "delete it; it counts from the end of the last run, which differs anyway"),
+        ("{handler: h, between: 02:00..04:00, jitter: 1m}", 55,
+         "jitter does not go with `between`",
+         "delete it; each job has a place of its own in the window"),
+        ("{handler: h, every: 5m, jitter: -1s}", 43, None, ""),
+        ("{handler: h, every: 5m, dst: skip}", 40, "expected a mapping of fields, got text", ""),
+        ("{handler: h, every: 5m, dst: {gap: sometimes}}", 46, "unknown gap `sometimes`",
+         "write `run_after` or `skip`"),
+        ("{handler: h, every: 5m, dst: {fold: last}}", 47, "unknown fold `last`",
+         "write `first`, `second` or `both`"),
+        ("{handler: h, every: 5m, dst: {fold: 2}}", 47,
+         "expected `first`, `second` or `both`, got the number 2", ""),
+        ("{handler: h, every: 5m, dst: {gaps: skip}}", 41, "unknown field `gaps`",
+         "did you mean `gap`?"),
+        ("{handler: h, every: 5m, blackout: 08:00..18:00}", 45,
+         "expected a list of blackouts, got text",
+         'write for example [{between: "08:00..18:00"}]'),
+        ("{handler: h, every: 5m, blackout: [08:00..18:00]}", 46,
+         "expected a mapping of fields, got text", ""),
+        ("{handler: h, every: 5m, blackout: [{}]}", 46, "missing `between`, or `from` and `to`",
+         BLACKOUT_ADVICE),
+        ("{handler: h, every: 5m, blackout: [{reason: x}]}", 46,
+         "missing `between`, or `from` and `to`", BLACKOUT_ADVICE),
+        ("{handler: h, every: 5m, blackout: [{to: 2026-12-24 18:00}]}", 46,
+         "missing the other of `from` and `to`", BLACKOUT_ADVICE),
+        ("{handler: h, every: 5m, blackout: [{between: 08:00..18:00, to: 2026-12-24 18:00}]}", 46,
+         "a blackout has `between` or `from` and `to`; this has both", "make two of it"),
+        ("{handler: h, every: 5m, blackout: [{from: 2026-12-24 18:00, to: 2026-12-24 18:00}]}", 46,
+         "`to`, 2026-12-24 18:00, is not later than `from`, 2026-12-24 18:00",
+         "swap or mend them"),
+        ("{handler: h, every: 5m, blackout: [{between: 8..18}]}", 56, None, ""),
+        ("{handler: h, every: 5m, blackout: [{from: now, to: 2026-12-24 18:00}]}", 53, None, ""),
+        ("{handler: h, every: 5m, blackout: [{start: 2026-12-24 18:00, to: 2026-12-24 18:00}]}", 47,
+         "unknown field `start`", "known fields are between, from, to, reason"),
+        ("{handler: h, every: 5m, blackout: [{between: 08:00..18:00, reason: 7}]}", 78,
+         "expected a reason in words, got the number 7", ""),
+        ("{handler: h, every: 5m, blackout: [{between: 00:00..24:00}]}", 45,
+         "with these blackouts a job could never run",
+         "leave some time open; to keep a job from running leave it out"),
         ("{handler: h, every: 1s, retires: 3}", 35, "unknown field `retires`",
          "did you mean `retry`?"),
         ("{handler: h, every: 1s, zzz: 3}", 35, "unknown field `zzz`",
-         ("known fields are handler, cron, every, after, args, timezone, timeout, kill_after, "
-          "overlap, retry, priority")),
+         ("known fields are handler, cron, every, after, at, between, phase, jitter, args, "
+          "timezone, dst, blackout, timeout, kill_after, overlap, retry, priority")),
         ("{handler: h, every: 1s, timezone: Europe/Berln}", 45, "unknown time zone `Europe/Berln`",
          "did you mean `Europe/Berlin`?"),
         ("{handler: h, every: 1s, timezone: berlin}", 45, "unknown time zone `berlin`",
@@ -107,14 +172,15 @@ def only(tmp_path: Path, content: str) -> Problem:
     ],
 )  # fmt: skip
 def test_a_wrong_job_is_told_at_the_value_that_is_wrong(
-    tmp_path: Path, job: str, column: int, message: str, advice: str
+    tmp_path: Path, job: str, column: int, message: str | None, advice: str
 ) -> None:
     """Every mistake in a job gives one problem, with its place, and what to do where we know."""
     content = f"{HEAD}tenants:\n  acme:\n    group: gold\n    jobs:\n       j: {job}\n"
 
     found = only(tmp_path, content)
 
-    assert (6, column, message, advice) == (found.line, found.column, found.message, found.help)
+    assert (6, column, advice) == (found.line, found.column, found.help)
+    assert message in (None, found.message)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +210,18 @@ def test_a_wrong_job_is_told_at_the_value_that_is_wrong(
         ("{group: gold, use: [t], jobs: {jj: ~}}", (3, 40),
          "no template brings a job `jj` that null could leave out", "did you mean `j`?"),
         ("{group: gold, use: [t], jobs: {j: {every: 1s, cron: '@daily'}}}", (3, 55),
-         "a job has one of cron, every and after; this has `every` already", "delete one of them"),
+         "a job has one of cron, every, after, at and between; this has `every` already",
+         "delete one of them"),
+        ("{group: gold, use: [t], jobs: {j: {phase: 1h}}}", (3, 51),
+         "phase, 1h, lies outside of the period, 1h", None),
+        ("{group: gold, use: [t], jobs: {j: {jitter: 90m}}}", (3, 52),
+         "jitter, 90m, is not shorter than the period, 1h", None),
+        ("{group: gold, use: [t], jobs: {j: {after: 1h, jitter: 1m}}}", (3, 63),
+         "jitter does not go with `after`", None),
+        ("{group: gold, dst: {gap: no}}", (3, 34), "unknown gap `no`",
+         "write `run_after` or `skip`"),
+        ("{group: gold, blackout: [{between: 12:00..00:00}]}", (3, 33),
+         "with these blackouts a job could never run", None),
         ("{group: gold, use: [t], jobs: {j: {retry: {max_backoff: 59s}}}}", (3, 65),
          "max_backoff, 59s, is shorter than backoff, 1m", None),
     ],
@@ -155,6 +232,7 @@ def test_a_wrong_tenant_is_told_at_the_value_that_is_wrong(
     """Every mistake in a tenant gives one problem, with its place, and what to do."""
     job = "{j: {handler: h, every: 1h, retry: {backoff: 1m}}}"
     content = f"{HEAD}tenants:\n  acme: {tenant}\ntemplates: {{t: {job}, u: {job}}}\n"
+    content += 'defaults: {blackout: [{between: "00:00..12:00"}]}\n'
 
     found = only(tmp_path, content)
 
@@ -181,6 +259,11 @@ def test_a_wrong_tenant_is_told_at_the_value_that_is_wrong(
         ("defaults: {timezone: Nowhere/Land}", (1, 22), "unknown time zone `Nowhere/Land`"),
         ("defaults: {overlap: allow}", (1, 21),
          "this version does not have overlap `allow` yet"),
+        ("defaults: {dst: {fold: none}}", (1, 24), "unknown fold `none`"),
+        ("defaults: {blackout: [{between: 00:00..24:00}]}", (1, 22),
+         "with these blackouts a job could never run"),
+        ("templates: {t: {j: {handler: h, after: 1s, phase: 1ms}}}", (1, 51),
+         "phase goes with `every`; this job has `after`"),
         ("defaults: {retry: {backoff: 1h}}", (1, 29),
          "max_backoff, 10m, is shorter than backoff, 1h"),
         ("defaults: 5", (1, 11), "expected a mapping, got the number 5"),
@@ -260,6 +343,14 @@ def test_a_misspelt_field_is_not_missing_too(tmp_path: Path) -> None:
     [
         "every: 100ms",
         "after: 366d",
+        "every: 1s, phase: 0s, jitter: 999ms",
+        "every: 1s, phase: 999ms",
+        "every: 1s, jitter: 0ms",
+        "at: 1970-01-01 00:00",
+        "at: 2999-12-31 23:59:59, jitter: 366d, dst: {}",
+        "between: 00:00..24:00, blackout: []",
+        "between: sun-sat 00:00..24:00, blackout: [{between: 00:00..23:59}]",
+        "cron: '@daily', blackout: [{from: 2026-12-24 18:00, to: 2026-12-24 18:00:01}]",
         "every: 1s, retry: {attempts: 1, backoff: 1s, max_backoff: 1s}",
         "every: 1s, retry: {attempts: 100}",
         "every: 1s, args: " + "{a: " * 31 + "{}" + "}" * 31,

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from rota.common.job import Job, Retry, Schedule
+from rota.common import message
+from rota.common.job import Blackout, Job, Retry, Schedule
 from rota.scheduler import config
 from rota.scheduler.config import Config
 
@@ -126,17 +128,25 @@ def test_a_tenant_changes_the_fields_it_names(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["cron: '@daily'", "every: 2h", "after: 2h"])
-@pytest.mark.parametrize("own", ["cron: '@hourly'", "every: 3h", "after: 3h"])
+@pytest.mark.parametrize(
+    "kind",
+    ["cron: '@daily', jitter: 1h", "every: 2h, phase: 1h, jitter: 1h", "after: 2h",
+     "at: 2026-12-24 18:00, jitter: 1m", "between: 02:00..04:00"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "own", ["cron: '@hourly'", "every: 3s", "after: 3h", "at: 2026-12-25 18:00",
+            "between: sun 02:00..04:00"]
+)  # fmt: skip
 def test_any_kind_of_schedule_replaces_any_other(tmp_path: Path, kind: str, own: str) -> None:
-    """A tenant's kind of schedule wins over its template's, whichever two they are."""
+    """A tenant's kind of schedule wins over its template's, and over all that went with that."""
     loaded = load(
         tmp_path,
         f"groups: {{g: }}\ntemplates: {{t: {{j: {{handler: h, {kind}}}}}}}\n"
         f"tenants: {{a: {{group: g, use: [t], jobs: {{j: {{{own}}}}}}}}}\n",
     )
 
-    assert own.partition(":")[0] == loaded.jobs[0].schedule.kind
+    when = loaded.jobs[0].schedule
+    assert (own.partition(":")[0], None, 0) == (when.kind, when.phase_ms, when.jitter_ms)
 
 
 def test_null_leaves_a_templates_job_out(tmp_path: Path) -> None:
@@ -184,3 +194,102 @@ def test_cron_shorthands_are_known(tmp_path: Path, alias: str) -> None:
     )
 
     assert alias == loaded.jobs[0].schedule.cron
+
+
+def test_phase_and_jitter_go_with_a_templates_schedule(tmp_path: Path) -> None:
+    """A tenant may move or spread what its template schedules."""
+    loaded = load(
+        tmp_path,
+        "groups: {g: }\ntemplates: {t: {j: {handler: h, every: 1h, phase: 1m, jitter: 2m}}}\n"
+        "tenants: {a: {group: g, use: [t], jobs: {j: {phase: 0s}}},"
+        " b: {group: g, use: [t], jobs: {j: {jitter: 3m}}}}\n",
+    )
+
+    assert [(0, 120_000), (60_000, 180_000)] == [
+        (job.schedule.phase_ms, job.schedule.jitter_ms) for job in loaded.jobs
+    ]
+
+
+def test_the_nearest_rule_for_clock_changes_holds(tmp_path: Path) -> None:
+    """A job's rule, else its template's, its tenant's, the defaults': for gap and fold each."""
+    loaded = load(
+        tmp_path,
+        """
+defaults: {dst: {gap: skip}}
+groups: {g: {}}
+templates:
+  t:
+    fixed: {handler: h, cron: "@daily", dst: {fold: second}}
+    free: {handler: h, cron: "@daily"}
+tenants:
+  a: {group: g, dst: {fold: both}, use: [t], jobs: {fixed: {dst: {gap: run_after}}}}
+  b: {group: g, use: [t], jobs: {own: {handler: h, at: 2026-12-24 18:00, dst: {fold: first}}}}
+""",
+    )
+
+    expected = {
+        "a/fixed": ("run_after", "second"), "a/free": ("skip", "both"),
+        "b/fixed": ("skip", "second"), "b/free": ("skip", None), "b/own": ("skip", "first"),
+    }  # fmt: skip
+    assert expected == {job.ref: (job.schedule.gap, job.schedule.fold) for job in loaded.jobs}
+
+
+def test_blackouts_add_up_but_a_jobs_own(tmp_path: Path) -> None:
+    """A tenant's blackouts are added to the defaults'; a job's or its template's hold alone."""
+    loaded = load(
+        tmp_path,
+        """
+defaults: {blackout: [{from: 2026-12-24 00:00, to: 2027-01-02 06:00, reason: freeze}]}
+groups: {g: {}}
+templates:
+  t:
+    vital: {handler: h, every: 1m, blackout: []}
+    night: {handler: h, every: 1m, blackout: [{between: "mon-fri 08:00..18:00"}]}
+    other: {handler: h, every: 1m}
+tenants:
+  a: {group: g, use: [t], blackout: [{between: "sun 00:00..24:00"}], jobs: {night: {blackout: []}}}
+  b: {group: g, use: [t]}
+""",
+    )
+
+    freeze = Blackout(start="2026-12-24 00:00", end="2027-01-02 06:00", reason="freeze")
+    sunday, office = Blackout(between="sun 00:00..24:00"), Blackout(between="mon-fri 08:00..18:00")
+    expected = {
+        "a/night": (), "a/other": (freeze, sunday), "a/vital": (),
+        "b/night": (office,), "b/other": (freeze,), "b/vital": (),
+    }  # fmt: skip
+    assert expected == {job.ref: job.blackouts for job in loaded.jobs}
+
+
+def test_equal_schedules_and_blackouts_are_shared(tmp_path: Path) -> None:
+    """Tenants with equal schedules and blackouts share them: definitions stay small."""
+    tenants = "".join(
+        f"  t{n}: {{group: g, use: [t], dst: {{gap: skip}},"
+        " blackout: [{between: 08:00..18:00}]}\n"
+        for n in range(5)
+    )
+    loaded = load(
+        tmp_path,
+        "groups: {g: }\ntemplates: {t: {j: {handler: h, between: 02:00..04:00}}}\n"
+        f"tenants:\n{tenants}",
+    )
+
+    assert 1 == len({id(job.schedule) for job in loaded.jobs})
+    assert 1 == len({id(job.blackouts) for job in loaded.jobs})
+
+
+def test_the_wire(tmp_path: Path) -> None:
+    """Published jobs come back as they were; what they don't say takes no room; old ones decode."""
+    loaded = load(
+        tmp_path,
+        "groups: {g: }\ntenants: {a: {group: g, jobs: {"
+        "full: {handler: h, every: 1h, phase: 1m, jitter: 2m, dst: {gap: skip, fold: both},"
+        " blackout: [{between: 08:00..18:00}]}, plain: {handler: h, between: 02:00..04:00}}}}\n",
+    )
+    decoder = msgspec.msgpack.Decoder(Job)
+    schedule = {"kind": "every", "cron": "", "period_ms": 5, "timezone": "UTC"}
+    old = {"tenant": "a", "name": "j", "group": "g", "handler": "h", "schedule": schedule}
+
+    assert loaded.jobs == [decoder.decode(message.encode(job)) for job in loaded.jobs]
+    assert {"kind", "between"} == set(msgspec.to_builtins(loaded.jobs[1].schedule))
+    assert Schedule(kind="every", period_ms=5) == decoder.decode(message.encode(old)).schedule

@@ -16,6 +16,8 @@ WORDS = [
     "handler", "cron", "every", "after", "args", "timeout", "overlap", "retry", "attempts",
     "backoff", "max_backoff", "weight", "max_concurrency", "rate_limit", "burst", "max_backlog",
     "handlers", "priority", "100/m", "high",
+    "at", "between", "phase", "jitter", "dst", "gap", "fold", "blackout",
+    "from", "to", "reason", "02:00..04:00", "mon-fri 22:00..02:00", "2026-12-24 18:00",
     "UTC", "15m", "1s", "skip", "allow", "3", "-1", "1e9", "~", "true",
     "* * * * *", "@daily", "'0 3 * * *'", ": ", ":", "- ", "\n", "\n  ", "\n    ", "\n      ",
     "{", "}", "[", "]", ", ", "&a ", "*a", "!t ", "!!str ", "<<", "# ", "---\n", "...\n", "%Y ",
@@ -27,26 +29,32 @@ quick = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 scalars = st.sampled_from(
-    [None, True, 0, 3, -1, 1.5, "", "a", "1s", "g", "t", "UTC", "* * * * *", 2000, "5/s", "low"]
-)
+    [None, True, 0, 3, -1, 1.5, "", "a", "1s", "g", "t", "UTC", "* * * * *", "02:00..04:00", "skip",
+     "both", "2026-12-24 18:00", 2000, "5/s", "low"]
+)  # fmt: skip
 values = st.recursive(
     scalars,
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(WORDS[:20]), inner, max_size=4)
+        | st.dictionaries(st.sampled_from(WORDS[:33]), inner, max_size=4)
     ),
     max_leaves=12,
 )
-jobs = st.dictionaries(
-    st.sampled_from(
-        ["handler", "cron", "every", "after", "args", "timezone", "retry", "x", "priority"]
-    ),
-    values,
+windows = st.lists(
+    st.dictionaries(st.sampled_from(["between", "from", "to", "reason"]), scalars, max_size=3),
+    max_size=3,
 )
 LIMITS = ["weight", "max_concurrency", "rate_limit", "burst", "max_backlog"]
+jobs = st.dictionaries(
+    st.sampled_from(
+        ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
+         "timezone", "dst", "blackout", "retry", "x", "priority"]
+    ),
+    values | windows,
+)  # fmt: skip
 tenants = st.dictionaries(
-    st.sampled_from(["group", "use", "jobs", "timezone", "x", *LIMITS]),
-    values | st.dictionaries(st.sampled_from(["a", "j", "b c"]), jobs | scalars),
+    st.sampled_from(["group", "use", "jobs", "timezone", "dst", "blackout", "x", *LIMITS]),
+    values | windows | st.dictionaries(st.sampled_from(["a", "j", "b c"]), jobs | scalars),
 )
 files: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"groups": st.just({"g": {}}) | values},

@@ -3,8 +3,13 @@
 import json
 from typing import Any
 
+import jsonschema
+import pytest
+
 from rota.common import names
 from rota.scheduler import config
+
+KINDS = ("cron", "every", "after", "at", "between")
 
 
 def definitions() -> dict[str, Any]:
@@ -30,16 +35,20 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert all(spec["additionalProperties"] is False for spec in definitions().values())
     assert ["defaults", "groups", "handlers", "templates", "tenants"] == fields["FileSpec"]
     limits = ["burst", "max_backlog", "max_concurrency", "rate_limit", "weight"]
-    assert sorted(["group", "jobs", "timezone", "use", *limits]) == fields["TenantSpec"]
-    assert fields["DefaultsSpec"] == sorted(
-        ["kill_after", "overlap", "retry", "timeout", "timezone", *limits]
-    )
+    assert sorted(
+        ["blackout", "dst", "group", "jobs", "timezone", "use", *limits]
+    ) == fields["TenantSpec"]  # fmt: skip
+    assert sorted(
+        ["blackout", "dst", "kill_after", "overlap", "retry", "timeout", "timezone", *limits]
+    ) == fields["DefaultsSpec"]  # fmt: skip
     assert ["max_concurrency", "weight"] == fields["GroupSpec"]
     assert ["max_concurrency"] == fields["HandlerSpec"]
+    assert ["fold", "gap"] == fields["DstSpec"]
+    assert ["between", "from", "reason", "to"] == fields["BlackoutSpec"]
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
-        ["handler", "cron", "every", "after", "args", "timezone", "timeout", "kill_after",
-         "overlap", "retry", "priority"]
+        ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
+         "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority"]
     ) == fields["JobSpec"]  # fmt: skip
 
 
@@ -47,7 +56,7 @@ def test_the_schema_helps_while_typing() -> None:
     """Fields come with a description, examples, patterns and bounds."""
     job = definitions()["JobSpec"]["properties"]
 
-    assert all("description" in job[name] for name in job if name != "retry")
+    assert all("description" in job[name] for name in job.keys() - {"retry", "dst"})
     assert ["15m", "1h30m"] == job["every"]["examples"]
     assert names.HANDLER_PATTERN == job["handler"]["pattern"]
     assert ["skip", "cancel"] == job["overlap"]["enum"]
@@ -61,7 +70,34 @@ def test_the_schema_wants_templates_complete_and_tenants_jobs_of_one_kind() -> N
     tenant = definitions()["TenantSpec"]
 
     assert ["handler"] == template["required"]
-    assert [{"required": [kind]} for kind in ("cron", "every", "after")] == template["anyOf"]
-    assert {"cron", "every", "after"} == set(definitions()["JobSpec"]["dependencies"])
+    assert [{"required": [kind]} for kind in KINDS] == template["anyOf"]
+    assert {*KINDS, "phase", "jitter"} == set(definitions()["JobSpec"]["dependencies"])
     assert ["group"] == tenant["required"]
     assert {"type": "null"} in tenant["properties"]["jobs"]["additionalProperties"]["anyOf"]
+
+
+@pytest.mark.parametrize(
+    ("job", "accepted"),
+    [
+        ({"every": "15m", "phase": "0s", "jitter": "30s"}, True),
+        ({"at": "2026-12-24 18:00", "dst": {"gap": "skip"}, "blackout": []}, True),
+        ({"between": "mon-fri 02:00..04:00"}, True),
+        ({"phase": "5m"}, True),  # over a template's `every`
+        ({"cron": "@daily", "phase": "5m"}, False),
+        ({"between": "02:00..04:00", "jitter": "5m"}, False),
+        ({"after": "5m", "jitter": "1m"}, False),
+        ({"at": "2026-12-24 18:00", "every": "5m"}, False),
+        ({"at": "tomorrow"}, False),
+        ({"every": "5m", "dst": {"gap": "sometimes"}}, False),
+        ({"every": "5m", "blackout": [{"between": "08:00..18:00", "reason": "busy"}]}, True),
+        ({"blackout": [{"from": "2026-12-24 00:00", "to": "2027-01-02 06:00"}]}, True),
+        ({"blackout": [{"from": "2026-12-24 00:00"}]}, False),
+        ({"blackout": [{"between": "08:00..18:00", "to": "2027-01-02 06:00"}]}, False),
+        ({"blackout": [{}]}, False),
+    ],
+)  # fmt: skip
+def test_the_schema_knows_what_goes_together(job: dict[str, Any], accepted: bool) -> None:
+    """An editor underlines what `sched check` would refuse, and nothing that it takes."""
+    file = {"tenants": {"a": {"group": "g", "jobs": {"j": job}}}}
+
+    assert accepted == jsonschema.Draft7Validator(config.schema()).is_valid(file)

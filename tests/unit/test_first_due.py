@@ -3,7 +3,7 @@
 import pytest
 
 from rota.common.catalog import Slot
-from rota.common.job import Job
+from rota.common.job import Blackout, Job
 from rota.scheduler.first_due import first_due
 from rota.scheduler.schedule import due_of, phase
 from tests.support.definitions import job
@@ -112,6 +112,36 @@ def test_accepted_in_the_future() -> None:
 def test_only_triggered() -> None:
     """A job that somebody triggered, and that never was due, has nothing to make up for."""
     assert LAST + HOUR == first_due(EVERY, slot(ended=NOW - MINUTE), NOW)
+
+
+@pytest.mark.parametrize(
+    ("at", "memory", "expected"),
+    [
+        ("2026-11-23 12:00:31", NEVER, ms("2026-11-23T12:00:31")),
+        ("2026-11-23 12:00:30", NEVER, None),  # newly read, and too late
+        ("2026-11-23 12:00:30", slot(due=ms("2026-11-23T12:00:30"), ended=NOW), None),
+        ("2026-11-23 12:00", slot(due=ms("2026-11-20T12:00"), ended=NOW), ms("2026-11-23T12:00")),
+    ],
+)
+def test_once(at: str, memory: Slot, expected: int | None) -> None:
+    """A single time that has passed is not made up for, unless the job ran at an earlier one."""
+    assert expected == first_due(job(at=at), memory, NOW)
+
+
+@pytest.mark.parametrize(
+    ("blackouts", "expected"),
+    [
+        ([Blackout(between="09:00..10:00")], ms("2026-11-23T12:00")),
+        ([Blackout(between="11:00..13:00")], ms("2026-11-23T10:00")),
+        ([Blackout(start="2026-11-20 00:00", end="2026-11-24 00:00")], ms("2026-11-19T23:00")),
+        ([Blackout(start="2026-11-02 00:00", end="2026-11-24 00:00")], ms("2026-11-23T13:00")),
+    ],
+)
+def test_missed_in_a_blackout(blackouts: list[Blackout], expected: int) -> None:
+    """What fell due in a blackout is not made up for; what was missed before it is."""
+    each = job(cron="0 * * * *", blackouts=tuple(blackouts))
+
+    assert expected == first_due(each, slot(due=ms("2026-11-02T00:00"), ended=NOW), NOW)
 
 
 @pytest.mark.parametrize("each", [CRON, EVERY])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rota.common.job import Job
-from rota.scheduler.preview import describe, preview
+from rota.common.job import Blackout, Job
+from rota.scheduler.preview import describe, preview, table
 from rota.scheduler.schedule import phase
 from tests.support.definitions import job
 from tests.support.moment import ms
@@ -18,6 +18,11 @@ NOW = ms("2026-10-24T12:00")
         (job(every="1h30m"), "every 1h30m"),
         (job(every="90s"), "every 1m30s"),
         (job(after="500ms"), "after 500ms"),
+        (job(at="2026-12-24 18:00"), "at 2026-12-24 18:00"),
+        (job(between="mon-fri 02:00..04:00"), "between mon-fri 02:00..04:00"),
+        (job(every="1h", phase_ms=0, jitter_ms=30_000), "every 1h phase 0s jitter 30s"),
+        (job(every="1h", phase_ms=300_000), "every 1h phase 5m"),
+        (job(cron="0 3 * * *", jitter_ms=60_000), "cron 0 3 * * * jitter 1m"),
     ],
 )
 def test_description(each: Job, expected: str) -> None:
@@ -74,3 +79,34 @@ def test_never_again() -> None:
 
     assert [] == shown.times
     assert "never due again" == shown.note
+
+
+def test_once() -> None:
+    """A single time is shown while it lies ahead; then it is said that it has passed."""
+    each = job(at="2026-10-25 02:30", timezone="Europe/Berlin", fold="both")
+    shown = preview(each, NOW, 10)
+
+    assert ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"] == [
+        time.local for time in shown.times
+    ]
+    assert "" == shown.note
+    assert "never due again: its time has passed" == preview(each, ms("2026-10-26"), 1).note
+
+
+def test_a_time_that_never_comes() -> None:
+    """A single time that the clock skips, and that is not to run after, is said to be skipped."""
+    each = job(at="2026-03-29 02:30", timezone="Europe/Berlin", gap="skip")
+
+    assert "never due: the clock of its zone skips its time" == preview(each, NOW, 1).note
+
+
+def test_blackouts_are_marked() -> None:
+    """Occurrences in a blackout are shown as such, with its reason; others have no mark."""
+    blackouts = (Blackout(between="sun 00:00..24:00", reason="rest"),)
+    shown = preview(job(cron="0 3 * * *", blackouts=blackouts), NOW, 2)
+
+    assert [("2026-10-25T03:00:00Z", "sun 00:00..24:00 (rest)"), ("2026-10-26T03:00:00Z", "")] == [
+        (time.utc, time.blackout) for time in shown.times
+    ]
+    assert ("UTC", "UTC", "BLACKOUT") == table(shown)[0]
+    assert ("UTC", "UTC") == table(preview(job(cron="0 3 * * *"), NOW, 2))[0]

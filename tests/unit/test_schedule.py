@@ -1,11 +1,15 @@
 """When jobs are due: fixed rates, fixed delays, and the choice between them and crontabs."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from rota.common.job import Job, Schedule
+from rota.common.job import Blackout, Job, Schedule
 from rota.scheduler import schedule
+from rota.scheduler.blackout import blackout_at
 from tests.support.moment import HOUR, MINUTE, ms, text
 
 MOMENTS = st.integers(0, 4 * 10**12)
@@ -84,6 +88,98 @@ def test_cron_of_a_job() -> None:
     assert ["2026-12-01T05:00", "2027-01-01T05:00", "2027-02-01T05:00"] == [
         text(each)[:16] for each in found
     ]
+
+
+@pytest.mark.parametrize("phase_ms", [0, 5 * MINUTE, 15 * MINUTE - 1])
+def test_phase_of_ones_own(phase_ms: int) -> None:
+    """A phase that is given is counted from 1970-01-01 00:00 UTC, and is the same for all jobs."""
+    spec = Schedule(kind="every", period_ms=15 * MINUTE, phase_ms=phase_ms)
+    midnight = ms("2026-11-23T00:00")
+    found = {schedule.upcoming(job(spec, f"job-{n}"), midnight - 1, 1)[0] for n in range(9)}
+
+    assert {midnight + phase_ms} == found
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Schedule(kind="cron", cron="0 3 * * *", jitter_ms=10 * MINUTE),
+        Schedule(kind="cron", cron="* * * * *", jitter_ms=10 * MINUTE),  # longer than the distance
+        Schedule(kind="cron", cron="30 2 * * *", timezone="Europe/Berlin", jitter_ms=HOUR),
+        Schedule(kind="every", period_ms=HOUR, jitter_ms=10 * MINUTE),
+        Schedule(kind="every", period_ms=HOUR, phase_ms=0, jitter_ms=10 * MINUTE),
+        Schedule(kind="at", at="2026-12-24 18:00", jitter_ms=10 * MINUTE),
+    ],
+)
+def test_jitter(spec: Schedule) -> None:
+    """All occurrences of a job are later by one length, below the jitter; distances stay."""
+    plain = structs.replace(spec, jitter_ms=0)
+    start = ms("2026-03-20T00:00")
+    shifts = set()
+    for n in range(200):
+        sharp = schedule.upcoming(job(plain, f"job-{n}"), start, 40)
+        found = schedule.upcoming(job(spec, f"job-{n}"), sharp[0], len(sharp))
+        own = {late - at for late, at in zip(found, sharp, strict=True)}
+        shifts |= own
+
+        assert 1 == len(own) or spec.cron == "* * * * *"
+
+    assert 0 <= min(shifts)
+    assert max(shifts) < spec.jitter_ms
+    assert 190 < len(shifts) or spec.cron == "* * * * *"
+
+
+def test_jitter_is_even() -> None:
+    """Thousands of tenants with the same jitter are spread evenly, whatever place they have."""
+    spec = Schedule(kind="cron", cron="0 3 * * *", jitter_ms=30_000)
+    buckets, count = 60, 6_000
+    found = [0] * buckets
+    for n in range(count):
+        due = schedule.upcoming(job(spec, f"job-{n}"), ms("2026-11-23"), 1)[0]
+        found[(due - ms("2026-11-23T03:00")) * buckets // 30_000] += 1
+    expected = count / buckets
+    deviation = sum((each - expected) ** 2 / expected for each in found)
+
+    assert 98.3 > deviation  # chi-square, 59 degrees of freedom: one in a thousand lies above
+
+
+def test_jitter_and_place_are_independent() -> None:
+    """The share of the jitter says nothing about the place in a period: both spread together."""
+    spec = Schedule(kind="every", period_ms=HOUR, jitter_ms=30 * MINUTE)
+    buckets, count = 60, 6_000
+    found = [0] * buckets
+    for n in range(count):
+        found[schedule.upcoming(job(spec, f"job-{n}"), 0, 1)[0] % HOUR * buckets // HOUR] += 1
+    expected = count / buckets
+    deviation = sum((each - expected) ** 2 / expected for each in found)
+
+    assert 98.3 > deviation
+
+
+def test_a_year_of_500_jobs() -> None:
+    """A year of 500 jobs of all kinds, with blackouts, is reckoned in seconds."""
+    start, end = ms("2026-01-01"), ms("2027-01-01")
+    blackouts = (Blackout(between="mon-fri 08:00..18:00"),)
+    specs = [
+        Schedule(kind="cron", cron="30 2 * * *", timezone="Europe/Berlin", fold="both"),
+        Schedule(kind="cron", cron="*/30 */6 * * *", timezone="America/New_York"),
+        Schedule(kind="between", between="mon-fri 22:00..02:00", timezone="Asia/Tokyo"),
+        Schedule(kind="every", period_ms=3 * HOUR, jitter_ms=MINUTE, timezone="Europe/London"),
+        Schedule(kind="at", at="2026-10-25 01:30", timezone="Europe/London", fold="second"),
+    ]
+    spent, dues, kept_back = time.process_time(), 0, 0
+    for n in range(500):
+        each = structs.replace(job(specs[n % 5], f"job-{n}"), blackouts=blackouts)
+        due = schedule.due_of(each)
+        moment = due.next_after(start - 1)
+        while moment is not None and moment < end:
+            dues += 1
+            kept_back += blackout_at(each, moment) is not None
+            moment = due.next_after(moment)
+
+    assert 100 * (365 + 365 * 8 + 260 + 365 * 8) < dues < 100 * (367 + 366 * 8 + 262 + 365 * 8 + 1)
+    assert 0.2 < kept_back / dues < 0.4
+    assert 30 > time.process_time() - spent
 
 
 def test_upcoming_every() -> None:

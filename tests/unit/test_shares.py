@@ -158,6 +158,15 @@ def test_settling_corrects_the_guess() -> None:
     assert {"silver": 1} == shares.split(1)
 
 
+def test_without_a_group() -> None:
+    """Places are not offered to a group that is left out, however little it was served."""
+    shares = ready("gold", "silver")
+    shares.charge("gold")
+
+    assert {"gold": 1} == shares.split(1, without={"silver"})
+    assert {} == shares.split(1, without={"gold", "silver"})
+
+
 def test_weighted_groups() -> None:
     """A group of weight 3 gets three times the service of one of weight 1, whatever runs take."""
     fleet = Fleet(12, {"gold": 2_000.0, "silver": 150.0})

@@ -9,9 +9,8 @@ import msgspec
 from rota.common import keys, message
 from rota.common.job import Job, Priority
 from rota.common.link import Link
-from rota.common.worker_info import WorkerInfo
+from rota.common.worker_info import REGISTRATION_MS, WorkerInfo
 
-REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
 _CHUNK = 1_000  # commands in one round trip
 
 _PRIORITIES = get_args(Priority)
@@ -28,6 +27,13 @@ class Slot(NamedTuple):
     ended_ms: int | None  # when the last run ended, by the store's clock
     outcome: str | None  # how it ended
     last: str | None  # its job_id
+
+
+class Seen(NamedTuple):
+    """When a worker registered last."""
+
+    at_ms: int  # by the store's clock
+    ms_ago: int
 
 
 class GroupCounts(NamedTuple):
@@ -52,16 +58,25 @@ class Catalog:
         return sorted(name.decode() for name in await self._link.command("SMEMBERS", keys.groups()))
 
     async def publish(self, group: str, jobs: Sequence[Job]) -> None:
-        """Make `jobs` the published jobs of `group`; others of the group are forgotten."""
+        """Make `jobs` the published jobs of `group`; others of the group are forgotten.
+
+        Writes only what is new: a store that is at maxmemory takes what it knows.
+        """
         wanted = {job.ref: message.encode(job) for job in jobs}
         key = keys.jobs(group)
-        known = {ref.decode() for ref in await self._link.command("HKEYS", key)}
-        commands: list[tuple[Any, ...]] = [("SADD", keys.groups(), group)]
+        found = await self._link.command("HGETALL", key)
+        known = {ref.decode(): value for ref, value in found.items()}
+        new = [(ref, value) for ref, value in wanted.items() if known.get(ref) != value]
+        commands: list[tuple[Any, ...]] = []
+        if group not in await self.groups():
+            commands.append(("SADD", keys.groups(), group))
         commands += [
             ("HSET", key, *(value for pair in chunk for value in pair))
-            for chunk in _chunks(list(wanted.items()), 200)
+            for chunk in _chunks(new, 200)
         ]
-        commands += [("HDEL", key, *chunk) for chunk in _chunks(sorted(known - wanted.keys()), 200)]
+        commands += [
+            ("HDEL", key, *chunk) for chunk in _chunks(sorted(known.keys() - wanted.keys()), 200)
+        ]
         await self._many(commands)
 
     async def withdraw(self, groups: Sequence[str]) -> None:
@@ -156,30 +171,19 @@ class Catalog:
         rows = await self._many([("GET", keys.worker(group, i)) for i in ids])
         return [_workers.decode(row) for row in rows if row]
 
-    async def register(self, info: WorkerInfo) -> None:
-        """Make a worker known in its groups for `REGISTRATION_MS`."""
-        names = [handler.name for handler in info.handlers]
-        seconds, _ = await self._link.command("TIME")
-        until = int(seconds) * 1000 + REGISTRATION_MS
-        commands: list[tuple[Any, ...]] = []
-        for group in info.groups:
-            served = keys.handlers(group, info.id)
-            commands += [
-                ("SADD", served, *names),
-                ("PEXPIRE", served, REGISTRATION_MS),
-                ("SET", keys.worker(group, info.id), message.encode(info), "PX", REGISTRATION_MS),
-                ("ZADD", keys.workers(group), until, info.id),
-                ("ZREMRANGEBYSCORE", keys.workers(group), "-inf", until - REGISTRATION_MS),
-            ]
-        await self._many(commands)
+    async def seen(self, group: str) -> dict[str, Seen]:
+        """Return when each worker that is registered in `group` last said so, by its id."""
+        pairs = await self._link.command("ZRANGE", keys.workers(group), 0, -1, "WITHSCORES")
+        now = await self._now_ms()
+        seen: dict[str, Seen] = {}
+        for worker, until in zip(pairs[::2], pairs[1::2], strict=True):
+            at = int(float(until)) - REGISTRATION_MS
+            seen[worker.decode()] = Seen(at, max(0, now - at))
+        return seen
 
-    async def unregister(self, info: WorkerInfo) -> None:
-        """Forget a worker that has stopped."""
-        commands: list[tuple[Any, ...]] = []
-        for group in info.groups:
-            worker, served = keys.worker(group, info.id), keys.handlers(group, info.id)
-            commands += [("DEL", worker), ("DEL", served), ("ZREM", keys.workers(group), info.id)]
-        await self._many(commands)
+    async def _now_ms(self) -> int:
+        seconds, micros = await self._link.command("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def _many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         replies: list[Any] = []

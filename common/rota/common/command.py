@@ -6,12 +6,15 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.errors import RotaError
 from rota.common.health import Health
+
+# A terminal's Ctrl-C may reach a process on two ways: directly, and through its parent.
+_SAME_SIGNAL = 0.5  # seconds after the first within which another one says nothing new
 
 Check = Callable[[], Awaitable[None]]
 
@@ -55,7 +58,7 @@ def exit_codes() -> Iterator[None]:
 def run_daemon(daemon: Daemon, log: FilteringBoundLogger) -> int:
     """Run `daemon` until SIGTERM, SIGINT or a failure; return the exit code.
 
-    A second signal ends the process at once.
+    A further signal ends the process at once, but for one within half a second of the first.
     """
     return asyncio.run(_run(daemon, log))
 
@@ -83,23 +86,24 @@ async def _run_supervised(
 
 
 async def _run(daemon: Daemon, log: FilteringBoundLogger) -> int:
-    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[float] = loop.create_future()  # when the first signal came
 
     def on_signal(number: int) -> None:
-        if stopping.is_set():
+        now = loop.time()
+        if not stopping.done():
+            stopping.set_result(now)
+        elif now - stopping.result() > _SAME_SIGNAL:
             log.warning("exit_at_once", signal=signal.Signals(number).name)
             os._exit(128 + number)
-        stopping.set()
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     await daemon.start()
     failed = asyncio.create_task(daemon.failed())
-    stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait([failed, stop], return_when=asyncio.FIRST_COMPLETED)
+    ends: list[asyncio.Future[Any]] = [failed, stopping]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     code = 1 if failed.done() else 0
-    for task in (failed, stop):
-        task.cancel()
+    failed.cancel()
     await daemon.stop()
     return code

@@ -6,6 +6,9 @@ from typing import Any, Literal
 import msgspec
 
 Priority = Literal["high", "normal", "low"]
+Gap = Literal["run_after", "skip"]
+Fold = Literal["first", "second", "both"]
+
 KILL_AFTER_MS = 10_000  # one object, so that a request need not carry it
 
 
@@ -17,16 +20,38 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     max_backoff_ms: int = 600_000  # the longest rest
 
 
-class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """When a job is due."""
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a job is due. Texts are as written in the configuration, and were checked there."""
 
-    kind: Literal["cron", "every", "after"]  # crontab, fixed rate, fixed delay after completion
+    # crontab, fixed rate, fixed delay after completion, once, once a day within a window
+    kind: Literal["cron", "every", "after", "at", "between"]
     cron: str = ""  # the five crontab fields, for kind `cron`
     period_ms: int = 0  # the rate or the delay, for kinds `every` and `after`
-    timezone: str = "UTC"  # the IANA zone that `cron` is read in
+    phase_ms: int | None = None  # for `every`: where in the period, from 1970 on; None: by hash
+    at: str = ""  # `2026-12-24 18:00`, for kind `at`
+    between: str = ""  # `mon-fri 02:00..04:00`, for kind `between`
+    jitter_ms: int = 0  # each occurrence is due later by the job's own share of this, by hash
+    timezone: str = "UTC"  # the IANA zone of `cron`, `at`, `between` and of the blackouts
+    gap: Gap | None = None  # what becomes of times that the clock skips; None: as the kind has it
+    fold: Fold | None = None  # which of the times that the clock repeats; None: as the kind has it
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Blackout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A time in which nothing of a job falls due: a recurring window, or from a start to an end."""
+
+    between: str = ""  # `mon-fri 08:00..18:00`
+    start: str = ""  # `2026-12-24 00:00`, on the clock of the job's zone
+    end: str = ""  # the same, not included
+    reason: str = ""  # why, for people
+
+    @property
+    def text(self) -> str:
+        """Return when it is, as one writes it, and why."""
+        when = self.between or f"{self.start} to {self.end}"
+        return f"{when} ({self.reason})" if self.reason else when
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One recurring job of one tenant, with every default and template applied."""
 
     tenant: str
@@ -34,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     group: str  # the tenant's group; one group is one placement unit in the store
     handler: str  # the name that a worker registered, never an import path
     schedule: Schedule
+    blackouts: tuple[Blackout, ...] = ()  # the tenant's and the defaults', or the job's own
     args: dict[str, Any] = {}  # checked by the handler's own types before it is called
     timeout_ms: int = 900_000  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to

@@ -15,8 +15,9 @@ def root(group: str) -> str:
 
     Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight, and
     share: the group's weight among the groups of a worker, and limited, if anybody has a limit.
-    The gate: server (the process's run_id), epoch, gate (when it closes, ms), and born: the epoch
-    in which the group began without a witness, 0 once one has come. The lead: leader, led_until
+    The gate: server (the process's run_id), epoch, opened and gate (when it did, and when it
+    closes, ms), gate_ms (the longest that anybody asked for), and born: the epoch in which the
+    group began without a witness, 0 once one has come. The lead: leader, led_until
     (ms) and term. And fence, the highest one given.
     """
     return f"rota:{{{group}}}"

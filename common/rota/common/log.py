@@ -1,14 +1,19 @@
-"""Logs: events are names with fields, on standard error; JSON when that is no terminal."""
+"""Logs: events are names with fields, on standard error; JSON when that is no terminal.
+
+A traceback shows code, never the values of variables: those may be secrets.
+"""
 
 import logging
 import sys
 from typing import Protocol, TextIO, cast
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from rota.common.settings import Settings
 
+_PLACES = ExceptionDictTransformer(show_locals=False)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -38,9 +43,17 @@ def configure(settings: Settings, stream: Sink | None = None) -> FilteringBoundL
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=terminal)]
+        [
+            _below,
+            structlog.dev.ConsoleRenderer(
+                colors=terminal, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
         if text
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.ExceptionRenderer(_PLACES),
+            structlog.processors.JSONRenderer(),
+        ]
     )
     structlog.configure(
         processors=shared + last,
@@ -50,3 +63,14 @@ def configure(settings: Settings, stream: Sink | None = None) -> FilteringBoundL
     )
     log: FilteringBoundLogger = structlog.get_logger()
     return log
+
+
+def _below(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Have the traceback that came as text shown below the line, where people read it."""
+    if trace := event.pop("traceback", ""):
+        event["exception"] = "\n".join(_printable(line) for line in trace.splitlines())
+    return event
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in line)

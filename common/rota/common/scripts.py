@@ -9,6 +9,7 @@ from rota.common.state import Operation
 LEAD = "lead"  # these scripts move no run
 RECONCILE = "reconcile"
 RECOUNT = "recount"
+REGISTER = "register"
 LIMITS = "limits"
 LIBRARY = ("lib", "fair", "runs", "turns")  # in this order in front of the scripts
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold

@@ -15,6 +15,11 @@ from structlog.typing import FilteringBoundLogger
 from rota.common.errors import StoreError
 
 
+async def give_way() -> None:
+    """Let whatever else is ready have its turn, in the middle of a long piece of work."""
+    await asyncio.sleep(0)
+
+
 class Service(Protocol):
     """Something that can be started and stopped."""
 

@@ -44,21 +44,25 @@ class Store:
 
     async def ask(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Answer]:
         """Run scripts on groups in one round trip, each with the epoch that we know."""
-        answers = await self._attempt(calls)
+        answers = await self.attempt(calls)
         for answer in answers:
             if isinstance(answer, StoreUnavailable):
                 raise answer
         return cast("list[Answer]", answers)
 
-    async def _attempt(
-        self, calls: Sequence[tuple[str, str, Sequence[Any]]]
+    async def attempt(
+        self, calls: Sequence[tuple[str, str, Sequence[Any]]], *, apart: bool = False
     ) -> list[Answer | StoreUnavailable]:
-        """Ask as `ask` does; where a group's server is away, the answer is the error."""
+        """Ask as `ask` does; where a group's server is away, the answer is the error.
+
+        Raises `StoreUnavailable` if no server answers. `apart`: see `Link.attempt`.
+        """
         replies = await self.link.attempt(
             [
                 Call(operation, keys.root(group), (self.epochs.known(group), *args))
                 for operation, group, args in calls
-            ]
+            ],
+            apart=apart,
         )
         answers: list[Answer | StoreUnavailable] = []
         for (_, group, _), reply in zip(calls, replies, strict=True):
@@ -70,27 +74,30 @@ class Store:
         return answers
 
     async def enqueue(
-        self, runs: Mapping[str, Sequence[Occurrence]], terms: Mapping[str, int] | None = None
+        self,
+        runs: Mapping[str, Sequence[Occurrence]],
+        terms: Mapping[str, int] | None = None,
+        *,
+        apart: bool = False,
     ) -> dict[str, list[tuple[str, str]]]:
         """Enqueue runs, by group; return for each the word and job_id that `enqueue.lua` documents.
 
-        All groups travel in one round trip. The word `gated` means that the group's gate is open
-        and nothing was done: send it again. `terms` tells the term in which the caller leads each
-        group; the word `deposed` means that another leads it now. Without, nobody needs to lead.
+        All groups travel in one round trip. A group is missing whose server is away while others
+        are not: send it again. So do for the word `gated`: the group's gate is open and nothing was
+        done. `terms` tells the term in which the caller leads each group; the word `deposed` means
+        that another leads it now. Without, nobody needs to lead. `apart`: see `Link.attempt`.
+        Raises `StoreUnavailable` if no server answers.
         """
-        answers = await self.ask(
-            [
-                (
-                    Operation.ENQUEUE,
-                    group,
-                    [(terms or {}).get(group, 0), *(value for run in batch for value in run)],
-                )
-                for group, batch in runs.items()
-            ]
-        )
+        terms = terms or {}
+        calls = [
+            (Operation.ENQUEUE, group, [terms.get(group, 0), *(v for run in batch for v in run)])
+            for group, batch in runs.items()
+        ]
+        answers = await self.attempt(calls, apart=apart)
         return {
             group: [(GATED, "")] * len(runs[group]) if answer.wait_ms else answer.pairs()
             for group, answer in zip(runs, answers, strict=True)
+            if isinstance(answer, Answer)
         }
 
     async def exchange(
@@ -102,13 +109,15 @@ class Store:
         *,
         lease_ms: int = LEASE_MS,
         request: int | None = None,
+        apart: bool = False,
     ) -> tuple[dict[str, str], dict[str, Claim]]:
         """Report what ended and claim what is wanted, all in one round trip.
 
         `wanted` tells how many runs to claim from each group. A claim whose answer did not come is
         asked for again under the same `request` number, and answered with the same runs. Returns
         the word for each reported job_id, and the claim of each group; without those of groups
-        whose server is away while others are not. Raises `StoreUnavailable` if no server answers.
+        whose server is away while others are not. `apart`: see `Link.attempt`. Raises
+        `StoreUnavailable` if no server answers.
         """
         calls, reported = _reports(ended, resting)
         claims = [
@@ -116,7 +125,7 @@ class Store:
             for group, n in wanted.items()
         ]
         # What one server has claimed for us must not be dropped because another one is away.
-        answers = await self._attempt([*calls, *claims])
+        answers = await self.attempt([*calls, *claims], apart=apart)
         words: dict[str, str] = {}
         for job_ids, answer in zip(reported, answers, strict=False):
             if isinstance(answer, Answer):

@@ -4,6 +4,9 @@ from typing import Any
 
 import msgspec
 
+REGISTRATION_MS = 30_000  # a worker that is silent for so long is gone
+SILENT_MS = 11_000  # so long after it registered a worker has missed two registrations
+
 
 class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One handler that a worker serves."""

@@ -16,7 +16,7 @@ async def cancel(job_id: str, link: Link) -> str:
     group = await _group_of(job_id, link)
     word = "unknown"
     if group:
-        word = (await Intervention(Store(link)).cancel([(group, job_id)]))[0]
+        word = (await Intervention(Store(link)).cancel([(group, job_id)]))[job_id]
     if word == "unknown":
         raise NotFound(f"no run {job_id} is known to the store (`sched status` lists the runs)")
     if word == "over":

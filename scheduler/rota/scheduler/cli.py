@@ -72,7 +72,8 @@ def dev(
 def run(config: ConfigArgument, health: HealthOption = "") -> None:
     """Start the scheduler daemon.
 
-    SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again.
+    SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again. A
+    second signal, half a second later or more, exits at once.
     """
     from rota.common import command, durability, log, settings
     from rota.scheduler import config as configs
@@ -82,7 +83,11 @@ def run(config: ConfigArgument, health: HealthOption = "") -> None:
         given = settings.read()
         logger = log.configure(given)
         daemon = SchedulerDaemon(
-            given.redis_url, configs.load(config), log=logger, gate_ms=given.gate_ms
+            given.redis_url,
+            configs.load(config),
+            log=logger,
+            gate_ms=given.gate_ms,
+            lease_ms=given.lease_ms,
         )
         sys.exit(
             command.run_supervised(
@@ -153,7 +158,7 @@ def next_(
     from rota.common import command
     from rota.common.clock import SystemClock
     from rota.scheduler import output
-    from rota.scheduler.preview import preview
+    from rota.scheduler.preview import preview, table
 
     with command.exit_codes():
         _check_ref(ref)
@@ -162,9 +167,8 @@ def next_(
             output.write_json(shown)
             return
         output.write_line(f"{shown.job}  {shown.schedule}  ({shown.timezone})")
-        output.write_table(
-            "", (shown.timezone.upper(), "UTC"), [(time.local, time.utc) for time in shown.times]
-        )
+        columns, rows = table(shown)
+        output.write_table("", columns, rows)
         if shown.note:
             output.write_line(shown.note)
 
@@ -197,21 +201,26 @@ def status(
     tenant: Annotated[
         str | None, typer.Option(metavar="TENANT", help="Only this tenant, with its jobs.")
     ] = None,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Also every job, of all tenants.")] = False,
     form: OutputOption = Output.TABLE,
 ) -> None:
-    """Show groups, tenants, jobs, runs and workers."""
+    """Show groups, workers, tenants and runs, with --tenant or --jobs the jobs as well.
+
+    A worker that registered last more than two periods ago, which are 5 s each, is marked silent.
+    In JSON `jobs` is null when they were not asked for.
+    """
     from rota.common import command
     from rota.common.catalog import Catalog
     from rota.common.clock import SystemClock
-    from rota.scheduler import output
+    from rota.scheduler import output, status_page
     from rota.scheduler import status as statuses
 
     with command.exit_codes():
-        gathered = session.ask(lambda link: statuses.gather(Catalog(link), tenant))
+        gathered = session.ask(lambda link: statuses.gather(Catalog(link), tenant, jobs=jobs))
         if form is Output.JSON:
             output.write_json(gathered)
         else:
-            statuses.show(gathered, tenant=tenant, now=SystemClock())
+            status_page.show(gathered, now=SystemClock())
 
 
 @app.command()

@@ -93,6 +93,23 @@ def read(expression: str) -> Crontab:
     return _read(" ".join(expression.split()))
 
 
+def weekdays(text: str) -> frozenset[int]:
+    """Return the days of the week that `text` names as a crontab does; 0 is Sunday, 6 Saturday.
+
+    Raises `ValueError` with a sentence that says what to write instead.
+    """
+    try:
+        days = _dates("*", "*", text).weekdays
+    except cronsim.CronSimError:
+        days = set()
+    if not days or any(isinstance(day, tuple) for day in days):
+        raise ValueError(
+            f"{text!r} names no days of the week; write for example mon-fri or sat,sun (ranges run"
+            " from sun to sat)"
+        )
+    return frozenset(day % 7 for day in days if isinstance(day, int))
+
+
 @lru_cache(maxsize=4096)
 def _read(expression: str) -> Crontab:
     fields = _fields(expression)

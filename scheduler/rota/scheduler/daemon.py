@@ -14,7 +14,7 @@ from rota.common.limiter import Limiter
 from rota.common.link import Link
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
-from rota.common.store import Store
+from rota.common.store import LEASE_MS, Store
 from rota.scheduler.awaited import Awaited
 from rota.scheduler.balance import Balance
 from rota.scheduler.config import Config
@@ -39,6 +39,7 @@ class SchedulerDaemon:
         clock: Clock | None = None,
         heard: Heard | None = None,
         gate_ms: int = GATE_MS,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self._config = config
         self._jobs: dict[str, list[Job]] = {group: [] for group in config.groups}
@@ -48,6 +49,7 @@ class SchedulerDaemon:
         self._log = log.bind(scheduler=self.id)
         self._clock = clock or SystemClock()
         self._heard = heard
+        self._lease_ms = lease_ms  # as the workers have it
         self._link = Link(url, gate_ms=gate_ms)
         self._store = Store(self._link)
         self._catalog = Catalog(self._link)
@@ -63,7 +65,11 @@ class SchedulerDaemon:
             clock=self._clock,
             log=self._log,
         )
-        self.engine = Engine(fire=self._dispatcher.fire, skipped=self._dispatcher.skipped)
+        self.engine = Engine(
+            fire=self._dispatcher.fire,
+            skipped=self._dispatcher.skipped,
+            kept_back=self._dispatcher.kept_back,
+        )
         self._publisher = Publisher(
             jobs=self._jobs,
             catalog=self._catalog,
@@ -71,6 +77,7 @@ class SchedulerDaemon:
             limits=config.limits,
             limiter=Limiter(self._store),
         )
+        self._store.epochs.reopened.append(self._publisher.reopened)
         balance = Balance(len(self._jobs))
         self._leaders = {group: self._leader(group, balance) for group in self._jobs}
         self._loops: list[Loop] = [
@@ -138,6 +145,7 @@ class SchedulerDaemon:
             log=self._log,
             also=self._heard,
             watch=self._watch,
+            lease_ms=self._lease_ms,
         )
         return Leader(
             group,

@@ -212,6 +212,8 @@ def _act(verb: str, wanted: "Filter", yes: bool, form: Output) -> None:
             output.write_line(job_id)
         for refusal in done.refused:
             sys.stderr.write(f"no {verb} of {refusal.job_id}: {refusal.reason}\n")
+        if not letters:
+            sys.stderr.write(f"nothing to {verb}: no dead letter matches\n")
     sys.exit(6 if done.refused else 0)
 
 

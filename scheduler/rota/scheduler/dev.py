@@ -90,8 +90,14 @@ class Dev:
         if not live:
             sys.stdout.write(self._banner(config) + "\n")
             sys.stdout.flush()  # the first completion may be far away
+        given = settings.read()
         self._scheduler = SchedulerDaemon(
-            store.url, config, log=log, heard=self._heard, gate_ms=settings.read().gate_ms
+            store.url,
+            config,
+            log=log,
+            heard=self._heard,
+            gate_ms=given.gate_ms,
+            lease_ms=given.lease_ms,
         )
         self._workers: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []

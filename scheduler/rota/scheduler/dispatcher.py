@@ -1,21 +1,22 @@
 """Enqueues what is due, many occurrences in one round trip, and takes note of what is in flight."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common import clock as clocks
 from rota.common import message
 from rota.common.clock import Clock
-from rota.common.errors import StoreError
+from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.intervention import Intervention
 from rota.common.job import Job, job_id
 from rota.common.run import Occurrence
 from rota.common.service import Loop
 from rota.common.store import GATED, Store
 from rota.scheduler.awaited import Awaited, InFlight
+from rota.scheduler.blackout import Window
 
-_GATE_PAUSE = 0.5  # seconds between tries while a gate is open
+_PAUSE = 0.5  # seconds between tries while a gate is open, or a server away
 _BATCH = 500  # the most occurrences that one script takes, to keep every script short
 
 Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
@@ -46,6 +47,7 @@ class Dispatcher(Loop):
         self._terms = terms  # the term in which we lead each group
         self._clock = clock
         self._outbox: dict[str, list[tuple[Job, Occurrence]]] = {}
+        self._unsent: dict[str, str] = {}  # TENANT/JOB and job_id of what is in the outbox
         self._bodies: dict[str, bytes] = {}
         self._over: set[str] = set()  # job_ids heard to be over while a round trip is under way
 
@@ -54,44 +56,60 @@ class Dispatcher(Loop):
         run_id = job_id(job.ref, due_ms)
         occurrence = Occurrence.of(job, run_id, due_ms=due_ms, keep_ms=0, body=self._body(job))
         self._outbox.setdefault(job.group, []).append((job, occurrence))
+        self._unsent[job.ref] = run_id
         self.wake()
 
     def skipped(self, job: Job, due_ms: int) -> None:
         """Say that an occurrence is skipped because the job's last run is not over.
 
+        That run may wait to be enqueued, while a gate is open or the store away.
         With `overlap: cancel` that run is cancelled, and the occurrence enqueued when it is over.
         """
         if job.overlap == "cancel":
             self._supersede(job, due_ms)
             return
+        last = self._last_run(job)
         self.log.warning(
             "occurrence_skipped",
             tenant=job.tenant,
             job=job.name,
             due=clocks.iso(due_ms),
-            reason="overlap",
-            running=self._awaited.job_id(job.ref),
+            reason="not enqueued" if "waiting" in last else "overlap",
+            **last,
         )
 
-    def _supersede(self, job: Job, due_ms: int) -> None:
-        running = self._awaited.job_id(job.ref)
-        self._postpone(job.ref, due_ms)
+    def kept_back(self, job: Job, due_ms: int, window: Window) -> None:
+        """Say that an occurrence is skipped because it falls due in a blackout."""
         self.log.info(
-            "run_superseded",
+            "occurrence_skipped",
             tenant=job.tenant,
             job=job.name,
             due=clocks.iso(due_ms),
-            running=running,
+            reason="blackout",
+            window=window.blackout.text,
         )
-        if running:
-            self._doomed[running] = job.group
+
+    def _supersede(self, job: Job, due_ms: int) -> None:
+        last = self._last_run(job)
+        self._postpone(job.ref, due_ms)
+        self.log.info(
+            "run_superseded", tenant=job.tenant, job=job.name, due=clocks.iso(due_ms), **last
+        )
+        for run_id in last.values():
+            self._doomed[run_id] = job.group
             self.wake()
+
+    def _last_run(self, job: Job) -> dict[str, str]:
+        """Return the job's last run as the log shows it: `running`, or `waiting` to be sent."""
+        found = {"running": self._awaited.job_id(job.ref), "waiting": self._unsent.get(job.ref)}
+        return dict([(word, run_id) for word, run_id in found.items() if run_id][:1])
 
     def forget(self, group: str) -> list[InFlight]:
         """Drop what was to be enqueued in a group that we lead no more, and return it."""
         self._doomed = {run: where for run, where in self._doomed.items() if where != group}
         now = self._clock.monotonic()
         dropped = self._outbox.pop(group, [])
+        self._forget_unsent(dropped)
         return [InFlight(job, run.job_id, run.due_ms, now) for job, run in dropped]
 
     def over(self, job_id: str) -> None:
@@ -101,17 +119,25 @@ class Dispatcher(Loop):
 
     async def turn(self) -> float | None:
         """Cancel what is superseded, and enqueue the first batch of every group."""
-        gated = await self._cancel()
+        paused = await self._cancel()
         delay = await self._enqueue()
-        return gated if delay is None else delay
+        return paused if delay is None else delay
 
     async def _cancel(self) -> float | None:
-        runs = [(group, run_id) for run_id, group in self._doomed.items()]
-        words = await self._intervention.cancel(runs) if runs else []
-        for (_, run_id), word in zip(runs, words, strict=True):
+        # Not what waits to be enqueued: it is not there yet, or we do not know that it is.
+        runs = [
+            (group, run_id)
+            for run_id, group in self._doomed.items()
+            if self._unsent.get(run_id.partition(":")[0]) != run_id
+        ]
+        try:
+            words = await self._intervention.cancel(runs, apart=True) if runs else {}
+        except StoreUnavailable:
+            words = {}  # other servers may take what is due: that must not wait
+        for run_id, word in words.items():
             if word != GATED:
                 self._doomed.pop(run_id, None)
-        return _GATE_PAUSE if self._doomed else None
+        return _PAUSE if runs and self._doomed else None
 
     async def _enqueue(self) -> float | None:
         self._over.clear()
@@ -120,21 +146,21 @@ class Dispatcher(Loop):
         if not batches:
             return None
         runs = {group: [run for _, run in batch] for group, batch in batches.items()}
-        replies = await self._store.enqueue(runs, terms)
-        gated = {group for group, answers in replies.items() if answers[0][0] == GATED}
+        replies = await self._store.enqueue(runs, terms, apart=True)
+        taken = {group for group, answers in replies.items() if answers[0][0] != GATED}
         # Only now: what the store did not answer is sent again, which it takes as the same.
-        for group in replies.keys() - gated:
+        for group in taken:
             # What we have lost, or lost and got back, meanwhile, is another leader's business.
             if terms.get(group) == self._terms().get(group):
                 self._settle(group, batches[group], replies[group])
-        if self._outbox.keys() - gated:
+        if self._outbox.keys() & taken or self._outbox.keys() - batches.keys():
             return 0
-        return _GATE_PAUSE if self._outbox else None
+        return _PAUSE if self._outbox else None
 
     async def stop(self) -> None:
         """Send what is left, once, and stop."""
         await super().stop()
-        reason = "the gate is open"
+        reason = "a gate is open, or a server away"
         try:
             while await self.turn() == 0:
                 pass
@@ -154,8 +180,14 @@ class Dispatcher(Loop):
         left = [fired for fired in self._outbox.pop(group, []) if fired[1].job_id not in sent]
         if left:
             self._outbox[group] = left
+        self._forget_unsent(batch)
         for (job, run), (word, detail) in zip(batch, answers, strict=True):
             self._note(job, run, word, detail)
+
+    def _forget_unsent(self, fired: Iterable[tuple[Job, Occurrence]]) -> None:
+        for job, run in fired:
+            if self._unsent.get(job.ref) == run.job_id:
+                del self._unsent[job.ref]
 
     def _note(self, job: Job, run: Occurrence, word: str, detail: str) -> None:
         if word == "deposed":

@@ -20,22 +20,30 @@ from apscheduler.triggers.base import BaseTrigger
 
 from rota.common.clock import epoch_ms, utc
 from rota.common.job import Job
-from rota.scheduler.schedule import After, Due, due_of
+from rota.scheduler.blackout import Window, blackout_at, opening
+from rota.scheduler.schedule import After, due_of
 
 _PARKED = utc(253_370_764_800_000)  # the year 9999: due when the run in flight is over
 
 Fire = Callable[[Job, int], None]  # a job and the time in ms at which it is due
+KeptBack = Callable[[Job, int, Window], None]  # the same, and the blackout's window
 
 
 class Engine:
-    """Calls `fire` for each occurrence, and `skipped` where the job's last run is not over."""
+    """Calls `fire` for each occurrence, and `skipped` where the job's last run is not over.
 
-    def __init__(self, *, fire: Fire, skipped: Fire) -> None:
+    For one that falls due in a blackout it calls `kept_back`, and neither of the others.
+    """
+
+    def __init__(self, *, fire: Fire, skipped: Fire, kept_back: KeptBack) -> None:
         self._jobs: dict[str, Job] = {}
         self._fire = fire
         self._late: dict[str, int] = {}  # TENANT/JOB and due time of what waits for a run to end
         self._skipped = skipped
-        self._executor = _Awaiting(lambda ref, due_ms: fire(self._jobs[ref], due_ms))
+        self._kept_back = kept_back
+        self._executor = _Awaiting(
+            lambda ref, due_ms: fire(self._jobs[ref], due_ms), keep_back=self._keep_back
+        )
         self._store = MemoryJobStore()
         self._scheduler = AsyncIOScheduler(
             timezone="UTC",
@@ -55,7 +63,7 @@ class Engine:
             self._executor.adopt(job.ref)
         self._scheduler.add_job(
             _never_called,
-            trigger=_Trigger(due_of(job)),
+            trigger=_Trigger(job),
             id=job.ref,
             next_run_time=_PARKED if next_ms is None else utc(next_ms),
         )
@@ -108,6 +116,13 @@ class Engine:
             return None
         return epoch_ms(job.next_run_time)
 
+    def _keep_back(self, ref: str, due_ms: int) -> bool:
+        job = self._jobs[ref]
+        window = blackout_at(job, due_ms)
+        if window is not None:
+            self._kept_back(job, due_ms, window)
+        return window is not None
+
     def _on_skipped(self, event: JobSubmissionEvent) -> None:
         for moment in event.scheduled_run_times:
             self._skipped(self._jobs[event.job_id], epoch_ms(moment))
@@ -116,26 +131,51 @@ class Engine:
 class _Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships without types
     """Asks a schedule when it is due."""
 
-    __slots__ = ("_due", "_parks")
+    __slots__ = ("_due", "_job", "_parks")
 
-    def __init__(self, due: Due) -> None:
-        self._due = due
-        self._parks = isinstance(due, After)
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._due = due_of(job)
+        self._parks = isinstance(self._due, After)
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        """Return the due time after `previous`; a fixed delay is parked until its run ends."""
+        """Return the due time after `previous`; a fixed delay is parked until its run ends.
+
+        Of what is late the last is fired, for all of them: those in a blackout are passed over.
+        """
         if self._parks:
-            return _PARKED
+            return self._reopened(previous)
+        now_ms = epoch_ms(now)
         due_ms = self._due.next_after(epoch_ms(previous or now))
+        while due_ms is not None and due_ms <= now_ms:
+            window = blackout_at(self._job, due_ms)
+            if window is None:
+                break
+            due_ms = self._due.next_after(window.end_ms - 1)
         return None if due_ms is None else utc(due_ms)
+
+    def _reopened(self, previous: datetime | None) -> datetime:
+        """Return the end of the blackout that keeps a fixed delay back: no run of it will end."""
+        if previous is None or blackout_at(self._job, epoch_ms(previous)) is None:
+            return _PARKED
+        opens = opening(self._job, epoch_ms(previous))
+        return _PARKED if opens is None else utc(opens)
 
 
 class _Awaiting(BaseExecutor):  # type: ignore[misc]  # APScheduler ships without types
     """Counts a job as running from its submission until `finished` is called."""
 
-    def __init__(self, fire: Callable[[str, int], None]) -> None:
+    def __init__(
+        self, fire: Callable[[str, int], None], *, keep_back: Callable[[str, int], bool]
+    ) -> None:
         super().__init__()
         self._fire = fire
+        self._keep_back = keep_back
+
+    def submit_job(self, job: Any, run_times: list[datetime]) -> None:
+        """Fire the job, unless that is kept back: then it neither runs nor overlaps."""
+        if not self._keep_back(job.id, epoch_ms(run_times[-1])):
+            super().submit_job(job, run_times)
 
     def adopt(self, ref: str) -> None:
         """Count a run that is in flight already."""

@@ -22,7 +22,10 @@ class Led(Protocol):
     """What is done for a group while it is led."""
 
     async def begin(self) -> int:
-        """Take up where the store says the last leader was; return how many runs are adopted."""
+        """Take up where the store says the last leader was; return how many runs are adopted.
+
+        Has begun nothing if it raises `StoreError`. May be cancelled; `end` follows then.
+        """
         ...
 
     async def end(self) -> None:
@@ -61,6 +64,7 @@ class Leader(Loop):
         self._balance = balance
         self._store = store
         self._clock = clock
+        self._beginning: asyncio.Task[int] | None = None
         self._last = False  # whether we led last, as far as we know
         self._trusted_until = 0.0
         self._heard_at = clock.monotonic()  # when the store answered last
@@ -130,21 +134,35 @@ class Leader(Loop):
         return now >= self._left_until and (self._balance.may_take() or long_free)
 
     def _pause(self, lead: Lead) -> float:
+        if self._beginning is not None:
+            return 0
         if self.term or lead.leader:
             return TTL / 3
         return max(_FREE, min(lead.wait_s, TTL / 3))
 
     async def _gain(self, term: int) -> None:
         self._free_since = None
-        if self.term == term:
+        if self.term != term:
+            if self.term:
+                await self._lose("the store has forgotten that we lead it")
+            # Before the group begins: what it fires from then on is sent in this term.
+            self.term, self._last = term, True
+            self._balance.led.add(self._group)
+            self._beginning = asyncio.create_task(self._led.begin())
+        if self._beginning is not None:
+            await self._wait_for(self._beginning)
+
+    async def _wait_for(self, beginning: asyncio.Task[int]) -> None:
+        """Wait for the group to begin, but not for so long that our lease is not renewed."""
+        await asyncio.wait([beginning], timeout=TTL / 3)
+        if not beginning.done():
             return
-        if self.term:
-            await self._lose("the store has forgotten that we lead it")
-        self._last = True
-        in_flight = await self._led.begin()
-        self.term = term
-        self._balance.led.add(self._group)
-        self.log.info("group_led", group=self._group, term=term, in_flight=in_flight)
+        self._beginning = None
+        if beginning.exception() is not None:
+            self.term = 0
+            self._balance.led.discard(self._group)
+        in_flight = beginning.result()
+        self.log.info("group_led", group=self._group, term=self.term, in_flight=in_flight)
 
     async def _stand_by(self, lead: Lead) -> None:
         if self.term:
@@ -170,6 +188,10 @@ class Leader(Loop):
     async def _end(self) -> None:
         self.term = 0
         self._balance.led.discard(self._group)
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            beginning.cancel()
+            await asyncio.gather(beginning, return_exceptions=True)
         await self._led.end()
 
     def _forget(self) -> None:

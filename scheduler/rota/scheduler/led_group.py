@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common import service
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
 from rota.common.job import Job, job_id
@@ -19,6 +20,8 @@ from rota.scheduler.first_due import first_due
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
+
+_AT_A_TIME = 20  # jobs that are taken up before others have their turn
 
 
 class LedGroup:
@@ -38,6 +41,7 @@ class LedGroup:
         log: FilteringBoundLogger,
         also: Heard | None,
         watch: Callable[[Loop], asyncio.Task[None]],
+        lease_ms: int,
     ) -> None:
         self._group = group
         self._jobs = jobs
@@ -50,6 +54,7 @@ class LedGroup:
         self._log = log
         self._also = also
         self._watch = watch
+        self._lease_ms = lease_ms
         self._loops: list[Loop] = []
         self._watching: list[asyncio.Task[None]] = []
         self._sweeper: Sweeper | None = None
@@ -67,21 +72,27 @@ class LedGroup:
         # Before the slots are read: a run that ends in between is then heard of.
         after = await self._store.last_completion(self._group)
         slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
-        adopted = [self._take_up(job, slot) for job, slot in zip(self._jobs, slots, strict=True)]
         self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
         self._auditor = self._build_auditor()
+        adopted = await self._take_up_all(slots)
         if self._left:
             self._auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
         self._left = {}
         listener = Listener(
             self._group, after=after, store=self._store, heard=self._heard, log=self._log
         )
-        reconciler = Reconciler(self._group, store=self._store, clock=self._clock, log=self._log)
+        reconciler = Reconciler(
+            self._group,
+            store=self._store,
+            clock=self._clock,
+            log=self._log,
+            lease_ms=self._lease_ms,
+        )
         self._loops = [self._sweeper, self._auditor, listener, reconciler]
         for loop in self._loops:
             self._watching.append(self._watch(loop))
             await loop.start()
-        return sum(adopted)
+        return adopted
 
     async def end(self) -> None:
         """Fire no more in this group. Its runs in flight go on; the next leader adopts them.
@@ -113,6 +124,14 @@ class LedGroup:
             clock=self._clock,
             log=self._log,
         )
+
+    async def _take_up_all(self, slots: Sequence[Slot]) -> int:
+        adopted = 0
+        for number, (job, slot) in enumerate(zip(self._jobs, slots, strict=True), start=1):
+            adopted += self._take_up(job, slot)
+            if number % _AT_A_TIME == 0:
+                await service.give_way()  # leases are to be renewed, this group's and others'
+        return adopted
 
     def _take_up(self, job: Job, slot: Slot) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""

@@ -34,6 +34,7 @@ class Publisher(Loop):
             limiter.reopened.append(self._limits_lost)
         self._jobs = jobs
         self._catalog = catalog
+        self._reopened: set[str] = set()  # groups whose store may have lost their jobs
 
     async def publish(self) -> None:
         """Make our groups and jobs known, and withdraw all others."""
@@ -42,15 +43,28 @@ class Publisher(Loop):
         await self._limit()
         await self._catalog.withdraw(sorted(set(await self._catalog.groups()) - set(self._jobs)))
 
-    async def turn(self) -> float:
-        """Publish again if the store knows none of our groups.
+    def reopened(self, group: str, _: float) -> None:
+        """Look whether `group`, whose store may have lost writes, still has its jobs."""
+        self._reopened.add(group)
+        self.wake()
 
-        Where only some are missing, another scheduler has withdrawn them: that is no loss.
+    async def turn(self) -> float:
+        """Publish again if the store knows no group, or has lost all jobs of one.
+
+        Where only some groups are missing another scheduler has withdrawn them: that is no loss.
+        A group without jobs is none either, unless it was reopened. So two schedulers whose
+        configurations differ don't undo what the other does, again and again.
         """
-        if self._jobs and not set(self._jobs) & set(await self._catalog.groups()):
+        known = set(await self._catalog.groups())
+        if self._jobs and not known:
             await self.publish()
             self.log.warning("published_again", groups=len(self._jobs))
-        await self._limit()
+        await self._limit()  # first: claims keep to limits that are known when the gate closes
+        for group in sorted(self._reopened):
+            if group in known and self._jobs.get(group) and not await self._catalog.jobs(group):
+                await self._catalog.publish(group, self._jobs[group])
+                self.log.warning("published_again", group=group, groups=1)
+            self._reopened.discard(group)
         return _PERIOD
 
     async def _limit(self) -> None:

@@ -6,7 +6,7 @@ from rota.common import keys
 from rota.common.clock import Clock
 from rota.common.reconciliation import Reconciliation
 from rota.common.service import Loop
-from rota.common.store import Store
+from rota.common.store import LEASE_MS, Store
 
 _PERIOD = 60.0  # seconds from one walk's start to the next, if there is not too much to see
 _STEP = 1.0  # seconds between two steps of a walk
@@ -25,9 +25,10 @@ _NAMES = {  # what the name of a repair is; a job_id if it is not listed
 class Walk:
     """One walk over the keys of a group, then over its leases and rests; at the end a recount."""
 
-    def __init__(self, group: str, store: Store) -> None:
+    def __init__(self, group: str, store: Store, lease_ms: int = LEASE_MS) -> None:
         self._group = group
         self._store = store
+        self._lease_ms = lease_ms  # that a run gets which has none: time for its worker to renew it
         self._reconciliation = Reconciliation(store)
         self._cursor = 0
         self._entries = {"lease": keys.leases(group), "retry": keys.retries(group)}
@@ -45,7 +46,7 @@ class Walk:
             self.over = True
             return repairs
         cursor, items = await self._page(self._to_see[0])
-        answers = await self._reconciliation.reconcile(self._group, items)
+        answers = await self._reconciliation.reconcile(self._group, items, self._lease_ms)
         self._cursor = cursor
         if cursor == 0:
             del self._to_see[0]
@@ -79,12 +80,19 @@ class Reconciler(Loop):
     """Walks once a minute, or as often as the number of keys allows, one small step a second."""
 
     def __init__(
-        self, group: str, *, store: Store, clock: Clock, log: FilteringBoundLogger
+        self,
+        group: str,
+        *,
+        store: Store,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         super().__init__(log=log)
         self._group = group
         self._store = store
         self._clock = clock
+        self._lease_ms = lease_ms
         self._begin()
 
     async def turn(self) -> float:
@@ -103,5 +111,5 @@ class Reconciler(Loop):
         return max(_STEP, rest)
 
     def _begin(self) -> None:
-        self._walk = Walk(self._group, self._store)
+        self._walk = Walk(self._group, self._store, self._lease_ms)
         self._began = self._clock.monotonic()

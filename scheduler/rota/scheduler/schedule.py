@@ -3,12 +3,15 @@
 All times are milliseconds since 1970, UTC.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Protocol
 
-from rota.common.job import Job
-from rota.scheduler import crontab
-from rota.scheduler.cron import Cron
+from rota.common.job import Job, Schedule
+from rota.scheduler import between, crontab, local, once, zone
+from rota.scheduler.between import Place
+from rota.scheduler.local import Local, Rule, Series
+from rota.scheduler.once import Once
 
 
 class Due(Protocol):
@@ -59,6 +62,26 @@ class After:
         """Return None: no due time is known before a run has ended."""
 
 
+class Shifted:
+    """Due times that are all later by the same length: distances stay as they are."""
+
+    __slots__ = ("_due", "_shift")
+
+    def __init__(self, due: Due, shift_ms: int) -> None:
+        self._due = due
+        self._shift = shift_ms
+
+    def next_after(self, ms: int) -> int | None:
+        """Return the first due time strictly after `ms`, or None if there is none."""
+        found = self._due.next_after(ms - self._shift)
+        return None if found is None else found + self._shift
+
+    def last_until(self, ms: int) -> int | None:
+        """Return the last due time at or before `ms`, or None if there is none."""
+        found = self._due.last_until(ms - self._shift)
+        return None if found is None else found + self._shift
+
+
 def check_cron(expression: str) -> None:
     """Check a crontab expression: five fields, or a shorthand such as `@daily`.
 
@@ -82,14 +105,42 @@ def due_of(job: Job) -> Due:
 
     Raises `ValueError` for a bad expression, an unknown zone or a period below 1 ms.
     """
-    schedule = job.schedule
+    due = _due(job.ref, job.schedule)
+    jitter_ms = job.schedule.jitter_ms
+    # Not the share that `phase` takes: places in a period and shifts are to be independent.
+    return Shifted(due, phase(f"{job.ref} jitter", jitter_ms)) if jitter_ms else due
+
+
+def _due(ref: str, schedule: Schedule) -> Due:
     match schedule.kind:
-        case "cron":
-            return Cron(schedule.cron, schedule.timezone)
+        case "cron" | "at":
+            return _shared(schedule)
+        case "between":
+            window = between.read(schedule.between)
+            place_ms = phase(ref, window.length_ms // 1000) * 1000  # to the second
+            return _local(Place(window, place_ms), schedule, local.ONCE)
         case "every":
-            return Every(schedule.period_ms, phase(job.ref, schedule.period_ms))
+            own = schedule.phase_ms
+            period_ms = schedule.period_ms
+            return Every(period_ms, phase(ref, period_ms) if own is None else own)
         case "after":
             return After(schedule.period_ms)
+
+
+@lru_cache(maxsize=4096)
+def _shared(schedule: Schedule) -> Local:
+    """Return what all jobs with the same schedule have in common."""
+    if schedule.kind == "at":
+        return _local(Once(once.read(schedule.at)), schedule, local.ONCE)
+    table = crontab.read(schedule.cron)
+    return _local(table, schedule, local.ONCE if table.fixed else local.AS_SHOWN)
+
+
+def _local(series: Series, schedule: Schedule, usual: Rule) -> Local:
+    rule = usual
+    if schedule.gap or schedule.fold:
+        rule = Rule(schedule.gap or usual.gap, schedule.fold or usual.fold)
+    return Local(series, zone.load(schedule.timezone), rule)
 
 
 def upcoming(job: Job, from_ms: int, count: int) -> list[int]:

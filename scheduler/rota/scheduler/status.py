@@ -1,17 +1,14 @@
 """What the store says about groups, tenants, jobs, runs and workers, for `sched status`."""
 
-from datetime import datetime
-from typing import Any
+from collections import Counter
 
 import msgspec
 
 from rota.common import clock
-from rota.common.catalog import Catalog, GroupCounts
-from rota.common.clock import Clock
+from rota.common.catalog import Catalog, GroupCounts, Seen
 from rota.common.errors import NotFound
 from rota.common.job import Job
-from rota.common.worker_info import WorkerInfo
-from rota.scheduler import output
+from rota.common.worker_info import SILENT_MS, WorkerInfo
 from rota.scheduler.preview import describe
 
 
@@ -70,36 +67,47 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
 
     worker: str
     groups: list[str]
-    running: int
+    running: int  # runs that the store has given to it and not heard the end of
     concurrency: int
     started: str
+    seen: str  # when it registered last, by the store's clock
+    seen_ms_ago: int  # how long ago that was
+    silent: bool  # whether it has missed registrations: it hangs, is cut off or dead
     handlers: list[str]
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """Everything; `-o json` prints just this."""
+    """What was asked for; `-o json` prints just this."""
 
     groups: list[GroupRow] = []
     tenants: list[TenantRow] = []
-    jobs: list[JobRow] = []
+    jobs: list[JobRow] | None = None  # null if they were not asked for: there may be very many
     runs: list[RunRow] = []
     workers: list[WorkerRow] = []
 
 
-async def gather(catalog: Catalog, tenant: str | None = None) -> Status:
-    """Return the status, of one tenant or of all.
+async def gather(catalog: Catalog, tenant: str | None = None, *, jobs: bool = False) -> Status:
+    """Return the status, of one tenant with its jobs, or of all, with theirs if `jobs`.
 
     Raises `NotFound` when there is no such tenant.
     """
-    status = Status()
+    status = Status(jobs=[] if jobs or tenant is not None else None)
     workers: dict[str, WorkerInfo] = {}
+    seen: dict[str, Seen] = {}
     for group in await catalog.groups():
         here = await catalog.workers(group)
         workers.update({worker.id: worker for worker in here})
+        for worker, last in (await catalog.seen(group)).items():
+            seen[worker] = max(last, seen.get(worker, last))
         await _add_group(status, catalog, group, here)
+    running = Counter(run.worker for run in status.runs)
     if tenant is not None:
         _narrow(status, tenant)
-    status.workers = [_worker_row(worker) for _, worker in sorted(workers.items())]
+    status.workers = [
+        _worker_row(worker, running[name], seen[name])
+        for name, worker in sorted(workers.items())
+        if name in seen  # or it has left meanwhile
+    ]
     return status
 
 
@@ -107,7 +115,6 @@ async def _add_group(
     status: Status, catalog: Catalog, group: str, workers: list[WorkerInfo]
 ) -> None:
     jobs = await catalog.jobs(group)
-    slots = await catalog.slots(group, [job.ref for job in jobs])
     served = {handler.name for worker in workers for handler in worker.handlers}
     counts = await catalog.counts(group)
     running = await catalog.running(group)
@@ -118,7 +125,15 @@ async def _add_group(
         RunRow(job_id=i, group=group, worker=w, attempt=a, started=clock.iso(at))
         for i, w, a, at in running
     ]
-    status.jobs += [
+    if status.jobs is not None:
+        status.jobs += await _job_rows(catalog, group, jobs, served)
+
+
+async def _job_rows(
+    catalog: Catalog, group: str, jobs: list[Job], served: set[str]
+) -> list[JobRow]:
+    slots = await catalog.slots(group, [job.ref for job in jobs])
+    return [
         JobRow(
             job=job.ref,
             group=group,
@@ -174,13 +189,16 @@ def _tenant_rows(
     ]
 
 
-def _worker_row(worker: WorkerInfo) -> WorkerRow:
+def _worker_row(worker: WorkerInfo, running: int, seen: Seen) -> WorkerRow:
     return WorkerRow(
         worker=worker.id,
         groups=worker.groups,
-        running=worker.running,
+        running=running,
         concurrency=worker.concurrency,
         started=clock.iso(worker.started_ms // 1000 * 1000),
+        seen=clock.iso(seen.at_ms // 1000 * 1000),
+        seen_ms_ago=seen.ms_ago,
+        silent=seen.ms_ago > SILENT_MS,
         handlers=sorted(handler.name for handler in worker.handlers),
     )
 
@@ -189,80 +207,5 @@ def _narrow(status: Status, tenant: str) -> None:
     status.tenants = [row for row in status.tenants if row.tenant == tenant]
     if not status.tenants:
         raise NotFound(f"no tenant {tenant!r} is known to the store")
-    status.jobs = [row for row in status.jobs if row.job.startswith(f"{tenant}/")]
+    status.jobs = [row for row in status.jobs or [] if row.job.startswith(f"{tenant}/")]
     status.runs = [row for row in status.runs if row.job_id.startswith(f"{tenant}/")]
-
-
-_SHOWN = 30  # rows of a long table; the rest is counted
-
-
-def show(status: Status, *, tenant: str | None, now: Clock) -> None:
-    """Print the status for people: groups, workers, the busiest tenants, runs under way."""
-    if not status.groups:
-        output.write_line("nothing here yet: no scheduler has published jobs (`sched run CONFIG`)")
-    output.write_table(
-        "GROUPS",
-        ("GROUP", "TENANTS", "JOBS", "QUEUED", "RUNNING", "RETRYING", "DEAD", "HELD", "WORKERS"),
-        [
-            (g.group, g.tenants, g.jobs, g.queued, g.running, g.retrying, g.dead,
-             sum(g.held.values()), g.workers)
-            for g in status.groups
-        ],
-    )  # fmt: skip
-    _show_notes(status.groups)
-    output.write_table(
-        "WORKERS",
-        ("WORKER", "GROUPS", "RUNNING", "CONCURRENCY", "STARTED"),
-        [
-            (w.worker, ",".join(w.groups), w.running, w.concurrency, w.started)
-            for w in status.workers
-        ],
-    )
-    busiest = sorted(status.tenants, key=lambda row: (-row.running - row.queued, row.tenant))
-    _show_some(
-        "TENANTS",
-        ("TENANT", "GROUP", "JOBS", "QUEUED", "RUNNING"),
-        [(t.tenant, t.group, t.jobs, t.queued, t.running) for t in busiest],
-    )
-    if tenant is not None:
-        _show_jobs(status.jobs)
-    _show_some(
-        "RUNS",
-        ("JOB_ID", "ATTEMPT", "FOR", "WORKER"),
-        [(r.job_id, r.attempt, _age(r.started, now), r.worker) for r in status.runs],
-    )
-
-
-def _show_notes(groups: list[GroupRow]) -> None:
-    for row in groups:
-        for handler in row.unserved:
-            held = row.held.get(handler, 0)
-            output.write_line(
-                f"! group {row.group}: no worker serves handler {handler} ({held} runs wait)"
-            )
-        if row.repairs:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in row.repairs.items())
-            output.write_line(f"! group {row.group}: repaired what can't happen: {kinds}")
-
-
-def _show_jobs(jobs: list[JobRow]) -> None:
-    output.write_table(
-        "JOBS",
-        ("JOB", "SCHEDULE", "HANDLER", "SERVED", "IN FLIGHT", "LAST", "ENDED"),
-        [
-            (j.job, j.schedule, j.handler, "yes" if j.served else "NO",
-             "yes" if j.in_flight else "no", j.outcome, j.ended)
-            for j in jobs
-        ],
-    )  # fmt: skip
-
-
-def _show_some(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    output.write_table(title, columns, rows[:_SHOWN])
-    if len(rows) > _SHOWN:
-        output.write_line(f"  ... and {len(rows) - _SHOWN} more {title.lower()}\n")
-
-
-def _age(started: str, now: Clock) -> str:
-    began = clock.epoch_ms(datetime.fromisoformat(started))
-    return f"{max(0, now.now_ms() - began) / 1000:.1f}s"

@@ -8,11 +8,12 @@ import msgspec
 from rota.common import message
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
-from rota.common.errors import NotFound, Refused
+from rota.common.errors import NotFound, Refused, StoreUnavailable
 from rota.common.job import Job, job_id
 from rota.common.link import Link
 from rota.common.message import Completion, Failure
 from rota.common.run import Occurrence
+from rota.common.state import Operation
 from rota.common.store import GATED, Store
 
 KEEP_MS = 3_600_000  # how long the result of a triggered run is kept
@@ -47,7 +48,10 @@ async def start(ref: str, link: Link, *, wait: bool) -> tuple[str, Ended | None]
     run_id = await trigger(job, store=store, clock=SystemClock())
     if not wait:
         return run_id, None
-    completion, result = await wait_for(job, run_id, after, store=store, catalog=catalog)
+    try:
+        completion, result = await wait_for(job, run_id, after, store=store, catalog=catalog)
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{run_id} was triggered, but {error}") from None
     return run_id, Ended(
         job_id=run_id,
         outcome=completion.outcome,
@@ -99,9 +103,11 @@ async def wait_for(
     """Return the completion that ends `run_id`, and its result as msgpack.
 
     `after` is the stream id from before the run was enqueued. Says on standard error when no
-    worker serves the job's handler, and goes on waiting.
+    worker serves the job's handler, and goes on waiting. Raises `NotFound` when the store has lost
+    the run.
     """
     told = await _tell_unserved(job, catalog)
+    lost = ""
     while True:
         after, completions = await store.completions(job.group, after)
         ended = [c for c, _ in completions if c.job_id == run_id and c.outcome != "retrying"]
@@ -110,8 +116,27 @@ async def wait_for(
             ended = [message.decode_completion(record["completion"])]
         if ended:
             return ended[0], record.get("result", b"")
+        if lost and not record:
+            raise NotFound(lost)
+        # Said when the next look finds nothing either: its end may have come behind this one.
+        lost = "" if record else await _loss(job, run_id, store, catalog)
         if not completions and not told:
             told = await _tell_unserved(job, catalog)
+
+
+async def _loss(job: Job, run_id: str, store: Store, catalog: Catalog) -> str:
+    """Return what is known of a run without a record; empty while a worker may bring it back."""
+    # To ask is to bear witness, too: a store that was emptied opens its gate now.
+    (answer,) = await store.ask([(Operation.CLAIM, job.group, ("", 0, 0, 0))])
+    if answer.wait_ms:
+        return ""
+    slot = (await catalog.slots(job.group, [job.ref]))[0]
+    if slot.last == run_id:
+        return f"{run_id} has ended ({slot.outcome}); the store has lost what it reported"
+    return (
+        f"the store has lost {run_id}: it was restarted, or a replica took over, without this run;"
+        f" whether it was carried out is unknown, so look before you trigger {job.ref} again"
+    )
 
 
 async def _tell_unserved(job: Job, catalog: Catalog) -> bool:

@@ -7,6 +7,7 @@ spans. Spans are found by asking zoneinfo once per day of a year, when that year
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,6 @@ from rota.common import clock
 _DAY_MS = 86_400_000
 _SECOND_MS = 1000
 _YEAR_MS = 365 * _DAY_MS
-_YEARS = range(-200, 7900)  # 1770 to 9800: what datetime can reckon with
 _NO_ZONES = ("localtime", "posix", "posixrules", "right")  # a machine's own files beside the zones
 _MS = timedelta(milliseconds=1)
 
@@ -27,30 +27,30 @@ class Span(NamedTuple):
     end: int  # UTC, milliseconds since 1970, not included
     offset: int  # milliseconds
     before: int  # the offset just before `start`; larger: times repeat, smaller: times are skipped
+    after: int  # the offset from `end` on
 
 
 class Zone:
     """One IANA time zone."""
 
-    __slots__ = ("_info", "_years")
+    __slots__ = ("_info", "_recent", "_years")
 
     def __init__(self, info: ZoneInfo) -> None:
         self._info = info
         self._years: dict[int, tuple[Span, ...]] = {}
+        self._recent = Span(0, 0, 0, 0, 0)  # most questions are asked around one moment
 
-    def forward(self, ms: int) -> Iterator[Span]:
-        """Yield the span that holds `ms`, and those that follow it."""
-        for year in range(ms // _YEAR_MS - 1, _YEARS.stop):  # a year may start some days late
-            for span in self._spans(year):
-                if span.end > ms:
-                    yield span
+    def at(self, ms: int) -> Span:
+        """Return the span that holds `ms`, from the year 1770 to 9800."""
+        span = self._recent
+        if not span.start <= ms < span.end:
+            span = self._recent = self._seek(ms)
+        return span
 
-    def backward(self, ms: int) -> Iterator[Span]:
-        """Yield the span that holds `ms`, and those that precede it, latest first."""
-        for year in range(ms // _YEAR_MS, _YEARS.start, -1):
-            for span in reversed(self._spans(year)):
-                if span.start <= ms:
-                    yield span
+    def _seek(self, ms: int) -> Span:
+        year = ms // _YEAR_MS
+        spans = chain(self._spans(year), self._spans(year - 1))  # a year may start some days late
+        return next(span for span in spans if span.start <= ms < span.end)
 
     def _spans(self, year: int) -> tuple[Span, ...]:
         spans = self._years.get(year)
@@ -71,9 +71,9 @@ class Zone:
             later = self._offset(day + _DAY_MS)
             if later != offset:
                 change = self._change(day, day + _DAY_MS, offset)
-                yield Span(start, change, offset, before)
+                yield Span(start, change, offset, before, later)
                 start, before, offset = change, offset, later
-        yield Span(start, end, offset, before)
+        yield Span(start, end, offset, before, offset)
 
     def _change(self, low: int, high: int, offset: int) -> int:
         """Return the first second between `low` and `high` at which the offset is another one."""

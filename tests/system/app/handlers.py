@@ -27,6 +27,23 @@ def work_in_thread(ctx: Context, seconds: float = 0.05) -> None:
         time.sleep(seconds)
 
 
+@jobs.handler("heed-in-thread")
+def heed_in_thread(ctx: Context, seconds: float) -> None:
+    """Take some time in a thread, and end when it is asked to."""
+    with audit.recorded(ctx):
+        end = _CLOCK.monotonic() + seconds
+        while _CLOCK.monotonic() < end:
+            ctx.check_cancelled()
+            time.sleep(_OFTEN)
+
+
+@jobs.handler("work-in-process", isolation="process")
+def work_in_process(ctx: Context, seconds: float = 0.05) -> None:
+    """Take some time in a child process, without using it."""
+    with audit.recorded(ctx):
+        time.sleep(seconds)
+
+
 @jobs.handler("gate")
 async def gate(ctx: Context, opened: str) -> None:
     """Take as long as it takes until the file `opened` is there."""

@@ -1,7 +1,7 @@
 """The child process: loads the app, then runs one handler after another for its worker.
 
-It ends when its standard input does: then its worker wants it to, or is gone. Ctrl-C is left to
-the worker to act upon.
+It ends when its standard input does: then its worker wants it to, or is gone; and when its tether
+does: then its worker is stopped. Ctrl-C is left to the worker to act upon.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from rota.common import embedded, log, settings
+from rota.common.clock import SystemClock
 from rota.common.errors import UsageError
 from rota.common.message import Failure
-from rota.worker import frame, registry
+from rota.worker import frame, registry, tether
 from rota.worker.arguments import BadArguments
 from rota.worker.context import Context
 from rota.worker.failure import Fatal
@@ -98,10 +99,14 @@ class Child:
             raise Ended
 
 
-def main(app: str) -> None:
+def main(app: str, tether_end: int) -> None:
     """Run the handlers of `app` that the worker asks for, until it ends our input."""
     if sys.platform == "linux":
         embedded.die_with_parent()
+    os.set_inheritable(tether_end, False)
+    threading.Thread(
+        target=tether.hold, args=(tether_end, SystemClock()), name="rota-child-tether", daemon=True
+    ).start()
     child = Child(*_take_pipes())
     try:
         child.listen()
@@ -160,4 +165,4 @@ def _call(jobs: registry.Jobs, run: frame.Run, ctx: Context, runner: asyncio.Run
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -12,8 +12,11 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.job import Retry
 from rota.common.message import Failure, JobRequest
+from rota.common.store import LEASE_MS
 from rota.worker import frame
 from rota.worker.context import Context
+from rota.worker.held import HeldRun
+from rota.worker.tether import Tether
 
 _GRACE = 0.5  # seconds that a child may take to clean up before it is killed
 _GONE = (asyncio.IncompleteReadError, ConnectionError)
@@ -36,9 +39,16 @@ class Children:
     """
 
     def __init__(
-        self, app: str, *, limit: int, log: FilteringBoundLogger, grace: float = _GRACE
+        self,
+        app: str,
+        *,
+        limit: int,
+        log: FilteringBoundLogger,
+        grace: float = _GRACE,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self._app = app
+        self._lease_ms = lease_ms
         self._log = log
         self._grace = grace
         self._places = asyncio.Semaphore(limit)
@@ -55,26 +65,33 @@ class Children:
         await asyncio.gather(*(self._end(child) for child in list(self._all)))
 
     async def run(
-        self, ctx: Context, args: bytes, grace: Callable[[], float | None] | None = None
+        self,
+        ctx: Context,
+        args: bytes,
+        grace: Callable[[], float | None] | None = None,
+        held: HeldRun | None = None,
     ) -> bytes:
         """Return the result of the handler `ctx.handler`, as msgpack, empty for None.
 
         `args` is a msgpack map; the child checks it. Raises `RemoteFailure` if the handler does, or
         if its process dies. When the caller is cancelled the child is told to end, and killed after
         `grace()` seconds; it is dead when the cancellation arrives. A second one kills it at once.
+        It ends itself if `held` is not renewed in time.
         """
         packed = frame.pack(_run_of(ctx, args))
         async with self._places:
             child = self._take_idle() or await self._start_child()
+            child.tie(held)
             try:
                 reply = await child.ask(packed)
             except _GONE:
                 code = await self._end(child)
-                raise _died("ChildDied", code) from None
+                raise _died("ChildDied", code, overdue=child.overdue) from None
             except BaseException:
                 self._log.info("child_killed", pid=child.pid, job_id=ctx.job_id)
                 await self._end(child, grace() if grace else None)
                 raise
+            child.untie(held)
             self._idle.append(child)
         return _result(reply)
 
@@ -83,13 +100,14 @@ class Children:
             child = self._idle.pop()
             if child.alive:
                 return child
+            child.tether.close()
             self._all.discard(child)
         return None
 
     async def _start_child(self) -> "_Child":
         if self._stopped:
             raise RuntimeError("the child processes are stopped")
-        child = await _Child.start(self._app)
+        child = await _Child.start(self._app, Tether(self._lease_ms))
         self._all.add(child)
         try:
             reply = await child.hear()
@@ -120,24 +138,34 @@ class _Child:
         process: asyncio.subprocess.Process,
         sink: asyncio.StreamWriter,
         source: asyncio.StreamReader,
+        tether: Tether,
     ) -> None:
+        self.tether = tether
         self._process = process
         self._sink = sink
         self._source = source
 
     @classmethod
-    async def start(cls, app: str) -> "_Child":
+    async def start(cls, app: str, tether: Tether) -> "_Child":
         # Its own session: Ctrl-C is the worker's business, and the handler's own processes are
         # in its process group. -P: the app's folder comes first for the app, not for our imports.
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "rota.worker.child", app),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        command = (sys.executable, "-P", "-m", "rota.worker.child", app, str(tether.child_end))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=(tether.child_end,),
+            )
+        except BaseException:
+            tether.close()
+            raise
+        finally:
+            os.close(tether.child_end)
         assert process.stdin is not None
         assert process.stdout is not None
-        return cls(process, process.stdin, process.stdout)
+        return cls(process, process.stdin, process.stdout, tether)
 
     @property
     def pid(self) -> int:
@@ -147,6 +175,21 @@ class _Child:
     def alive(self) -> bool:
         # Its pipe ends before its exit code is known.
         return self._process.returncode is None and not self._source.at_eof()
+
+    @property
+    def overdue(self) -> bool:
+        """Tell whether it has outlived its tether."""
+        return asyncio.get_running_loop().time() > self.tether.until
+
+    def tie(self, held: HeldRun | None) -> None:
+        if held is not None:
+            held.tether = self.tether  # first: a renewal at this moment is not missed for long
+            self.tether.tie(held.renewed_at)
+
+    def untie(self, held: HeldRun | None) -> None:
+        if held is not None:
+            held.tether = None
+            self.tether.untie()
 
     async def ask(self, packed: bytes) -> frame.Reply:
         self._sink.write(packed)
@@ -175,6 +218,7 @@ class _Child:
             # In any case: processes that the handler started may outlive the child.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            self.tether.close()
         return await self._process.wait()
 
 
@@ -203,11 +247,13 @@ def _result(reply: frame.Reply) -> bytes:
     raise RemoteFailure(Failure(kind="ChildFailed", message="it answered out of turn"))
 
 
-def _died(kind: str, code: int) -> RemoteFailure:
+def _died(kind: str, code: int, *, overdue: bool = False) -> RemoteFailure:
     how = f"ended with exit code {code}"
     if code < 0:
         how = f"was killed by {_signal_name(-code)}"
-        if code == -signal.SIGKILL:
+        if code == -signal.SIGKILL and overdue:
+            how += ", as it was not renewed in time,"
+        elif code == -signal.SIGKILL:
             how += ", as happens when memory runs out"
     when = "while the handler ran" if kind == "ChildDied" else "before it had loaded the app"
     return RemoteFailure(Failure(kind=kind, message=f"the child process {how} {when}"))

@@ -54,7 +54,8 @@ def run(
     """Start a worker daemon; any number of them share the load.
 
     SIGTERM or Ctrl-C: claims no more, finishes what runs within the grace time, gives the rest
-    back uncounted, exits 0. A second signal exits at once; the leases take care of the rest.
+    back uncounted, exits 0. A second signal, half a second later or more, exits at once; the
+    leases take care of the rest.
     """
     from rota.common import command, durability, log, settings
     from rota.worker.daemon import WorkerDaemon

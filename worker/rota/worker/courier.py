@@ -1,12 +1,12 @@
 """Carries completions to the store and claimed runs back, many in one round trip."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
-from rota.common.errors import StoreError
+from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.run import Claim, Ended, Resting
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
@@ -60,11 +60,13 @@ class Courier(Loop):
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
         self.longest_pause = lease_ms / 6000
         self._answered: dict[str, float] = {}  # monotonic time of each group's last answered claim
+        self._away: dict[str, float] = {}  # groups without answer, and until when others go first
         self._free_since = 0.0  # monotonic time since which there are free places
         self._turning = asyncio.Lock()
         self._history = History(clock)
         store.epochs.reopened.append(self._replay)
         self.draining = False
+        self._last = False  # whether nothing more is sent after this: then we wait for every server
 
     @property
     def groups(self) -> list[str]:
@@ -141,6 +143,7 @@ class Courier(Loop):
         await self.drain()
         await asyncio.gather(*(self._silence(bell) for bell in self._bells.values()))
         await super().stop()
+        self._last = True
         try:
             while self._ended or self._resting:
                 await self.turn()
@@ -156,8 +159,13 @@ class Courier(Loop):
     async def _turn(self) -> float | None:
         wanted = self._wanted()
         if wanted or self._ended or self._resting or self._asked:
-            all_answered = await self._exchange(wanted)
+            try:
+                all_answered = await self._exchange(wanted)
+            except StoreUnavailable:
+                self._arm()  # groups that were not asked may be on other servers
+                raise
             if not all_answered:
+                self._arm()
                 return _AWAY
             if self._ended or self._resting or self._wanted():
                 return 0
@@ -171,9 +179,15 @@ class Courier(Loop):
         asked = wanted | {group: 0 for group in self._asked if group not in wanted}
         self._rang.clear()
         sent_at = self._clock.monotonic()
+        self._away |= dict.fromkeys(wanted, sent_at + _AWAY)  # unless they answer
         try:
             words, claims = await self._store.exchange(
-                self._worker_id, ended, resting, asked, lease_ms=self._lease_ms
+                self._worker_id,
+                ended,
+                resting,
+                asked,
+                lease_ms=self._lease_ms,
+                apart=not self._last,
             )
         except StoreError:
             # Sent again with the next turn: the scripts take the same report twice as once.
@@ -181,16 +195,11 @@ class Courier(Loop):
             self._resting = resting + self._resting
             self._asked.update(self._bells)
             raise
-        self._history.add([end for end in ended if words.get(end.run.job_id) == "completed"])
-        unsent = [end for end in ended if end.run.job_id not in words]
-        unrested = [rest for rest in resting if rest.run.job_id not in words]
-        self._ended, self._resting = unsent + self._ended, unrested + self._resting
-        for job_id, word in words.items():
-            if word == "stale":
-                self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
+        all_told = self._told(ended, resting, words)
         self._asked = (self._asked | asked.keys()) - claims.keys()
         for group, claim in claims.items():
             self._answered[group] = self._clock.monotonic()
+            self._away.pop(group, None)
             if group not in wanted:
                 continue
             # A bell that rang meanwhile tells of runs that this claim may have come too early for.
@@ -201,7 +210,30 @@ class Courier(Loop):
             self._take(claim, sent_at)
         if any(not claim.registered for claim in claims.values()):
             await self._register()
-        return not unsent and not unrested and len(claims) == len(asked)
+        return all_told and len(claims) == len(asked)
+
+    def _told(self, ended: list[Ended], resting: list[Resting], words: Mapping[str, str]) -> bool:
+        """Take note of the words for what was reported; keep what got none; tell if all got one."""
+        known = self._note(ended, words)
+        unsent = [end for end in ended if end.run.job_id not in words]
+        unrested = [rest for rest in resting if rest.run.job_id not in words]
+        self._ended, self._resting = unsent + self._ended, unrested + self._resting
+        for job_id, word in words.items():
+            if word == "stale" and job_id not in known:
+                self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
+        return not unsent and not unrested
+
+    def _note(self, ended: Sequence[Ended], words: Mapping[str, str]) -> set[str]:
+        """Keep what was accepted now; return the job_ids of what had been accepted before."""
+        answered = [end for end in ended if end.run.job_id in words]
+        known = {end.run.job_id for end in answered if end.run in self._history.again}
+        fresh = [end for end in answered if end.run.job_id not in known]
+        self._history.add([end for end in fresh if words[end.run.job_id] == "completed"])
+        for job_id in (job_id for job_id in known if words[job_id] == "stale"):
+            # It had been accepted, and a later run of its job has ended since.
+            self.log.debug("completion_told_before", job_id=job_id)
+        self._history.again -= {end.run for end in answered}
+        return known
 
     def _take(self, claim: Claim, sent_at: float) -> None:
         for run in claim.runs:
@@ -212,7 +244,8 @@ class Courier(Loop):
 
     def _replay(self, group: str, wait_s: float) -> None:
         """Send the last completions once more: the store may have lost them."""
-        again = self._history.of(group)
+        again = [end for end in self._history.of(group) if end.run not in self._history.again]
+        self._history.again.update(end.run for end in again)
         self.log.warning("store_reopened", group=group, gate_s=wait_s, completions=len(again))
         self._ended += again
         self._asked.update(self._bells)  # they may be on the same server
@@ -223,7 +256,9 @@ class Courier(Loop):
         return 0 if self.draining else max(0, self._concurrency - len(self._held))
 
     def _wanted(self) -> dict[str, int]:
-        return self._shares.split(min(self._free, _MOST))
+        places, now = min(self._free, _MOST), self._clock.monotonic()
+        away = {group for group, until in self._away.items() if until > now}
+        return self._shares.split(places, away) or self._shares.split(places)
 
     def _arm(self) -> None:
         if self._free:

@@ -13,6 +13,7 @@ from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import StoreError
 from rota.common.link import Link
+from rota.common.registration import Registration
 from rota.common.scripts import GATE_MS
 from rota.common.store import LEASE_MS, Store
 from rota.common.worker_info import WorkerInfo
@@ -60,7 +61,9 @@ class WorkerDaemon:
         self._store = Store(self._link)
         self._held = HeldRuns()
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="handler")
-        self._children = Children(options.app, limit=options.concurrency, log=self._log)
+        self._children = Children(
+            options.app, limit=options.concurrency, log=self._log, lease_ms=options.lease_ms
+        )
         self._runner = Runner(
             worker_id=self._info.id,
             jobs=jobs,
@@ -72,6 +75,7 @@ class WorkerDaemon:
         self._registrar = Registrar(
             info=self._info,
             catalog=Catalog(self._link),
+            registration=Registration(self._store),
             held=self._held,
             counts=self._runner.counts,
             serve=self._serve,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rota.common.run import Claimed
+from rota.worker.tether import Tether
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +21,13 @@ class HeldRun:
     kill_after: float = 10.0  # seconds that it may take to end when it is told to
     given_back: bool = False  # the worker stops: the lease is kept, and nothing is written
     task: "asyncio.Task[Any] | None" = field(default=None, repr=False)
+    tether: Tether | None = field(default=None, repr=False)  # of the child process that executes it
+
+    def renew(self, sent_at: float) -> None:
+        """Note a good renewal that was sent at `sent_at`. Called by the renewer's thread."""
+        self.renewed_at = sent_at
+        if self.tether is not None:
+            self.tether.extend(sent_at)
 
 
 class HeldRuns:

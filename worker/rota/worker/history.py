@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from rota.common.clock import Clock
-from rota.common.run import Ended
+from rota.common.run import Claimed, Ended
 
 _SECONDS = 30.0  # longer than any replica may lag behind and still be promoted
 _MOST = 10_000  # a worker that completes more than this in that time keeps the newest
@@ -16,6 +16,7 @@ class History:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sent: deque[tuple[float, Ended]] = deque(maxlen=_MOST)
+        self.again: set[Claimed] = set()  # whose completions are being sent once more
 
     def add(self, ended: Iterable[Ended]) -> None:
         """Keep what was sent now."""

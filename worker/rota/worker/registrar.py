@@ -7,6 +7,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.catalog import Catalog
+from rota.common.registration import Registration
 from rota.common.service import Loop
 from rota.common.worker_info import WorkerInfo
 from rota.worker.held import HeldRuns
@@ -23,6 +24,7 @@ class Registrar(Loop):
         *,
         info: WorkerInfo,
         catalog: Catalog,
+        registration: Registration,
         held: HeldRuns,
         counts: Counter[str],
         serve: Callable[[str], Awaitable[None]],
@@ -32,7 +34,9 @@ class Registrar(Loop):
         super().__init__(log=log)
         self._info = info
         self._fixed = bool(info.groups)
+        self._looked = not self._fixed  # whether it was told which of them nobody knows yet
         self._catalog = catalog
+        self._registration = registration
         self._held = held
         self._counts = counts
         self._told: Counter[str] = Counter()
@@ -46,6 +50,8 @@ class Registrar(Loop):
             # And those known before: a group that was withdrawn, or that a store forgot which lost
             # its data, may hold runs all the same.
             groups = sorted({*groups, *await self._catalog.groups()})
+        if not self._looked:
+            await self._tell_unknown(groups)
         await self._register(groups)
         for group in groups:
             await self._serve(group)
@@ -60,13 +66,21 @@ class Registrar(Loop):
     async def stop(self) -> None:
         """Stop, and leave the store's list of workers."""
         await super().stop()
-        await self._catalog.unregister(self._info)
+        await self._registration.unregister(self._info)
 
     async def _register(self, groups: list[str]) -> None:
         if groups != self._info.groups:
             self.log.info("groups_served", groups=groups)
         self._info = msgspec.structs.replace(self._info, groups=groups, running=len(self._held))
-        await self._catalog.register(self._info)
+        await self._registration.register(self._info)
+
+    async def _tell_unknown(self, groups: list[str]) -> None:
+        unknown = sorted(set(groups) - set(await self._catalog.groups()))
+        self._looked = True
+        if unknown:
+            self.log.warning(
+                "groups_unknown", groups=unknown, why="no scheduler has published them"
+            )
 
     def _tell(self) -> None:
         if self._counts != self._told:

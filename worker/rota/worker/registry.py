@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import re
 import sys
 import traceback
@@ -22,6 +23,7 @@ Isolation = Literal["loop", "thread", "process"]
 
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?")
 _IMPORT_ERRORS = (Exception, SystemExit)  # whatever a module may raise when it is imported
+_IMPORTERS = (__file__, importlib.__file__)  # where no mistake of the user's is
 
 
 class Handler(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -148,21 +150,37 @@ def _import(name: str, here: str) -> ModuleType:
             raise UsageError(
                 f"app {name!r}: there is no module {error.name!r} in {here} or on PYTHONPATH"
             ) from None
-        raise _failed(name, error) from error
+        raise _failed(name, here, error) from error
     except _IMPORT_ERRORS as error:
-        raise _failed(name, error) from error
+        raise _failed(name, here, error) from error
 
 
-def _failed(name: str, error: BaseException) -> UsageError:
+def _failed(name: str, here: str, error: BaseException) -> UsageError:
     if isinstance(error, HandlerError):
         return UsageError(f"app {name!r}: {error}")  # it says where itself
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
-    at = own[-1] if len(own) > 1 else None
-    where = f" (at {at.filename}:{at.lineno})" if at else ""
+    text = error.msg if isinstance(error, SyntaxError) else error
     return UsageError(
-        f"app {name!r} was found, but importing it failed: {type(error).__name__}: {error}{where}"
+        f"app {name!r} was found, but importing it failed: {type(error).__name__}: {text}"
+        f"{_place(error, here)}"
     )
+
+
+def _place(error: BaseException, here: str) -> str:
+    """Return where importing failed, and what there is in the user's own files that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [
+        (frame.filename, frame.lineno)
+        for frame in frames
+        if frame.filename not in _IMPORTERS and not frame.filename.startswith("<frozen ")
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    if not places:
+        return ""
+    own = [place for place in places if place[0].startswith(f"{here}{os.sep}")]
+    file, line = places[-1]
+    by = f", by way of {own[-1][0]}:{own[-1][1]}" if own and own[-1] != places[-1] else ""
+    return f" (at {file}:{line}{by})"
 
 
 def _named(module: ModuleType, attribute: str) -> Jobs:

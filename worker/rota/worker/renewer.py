@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common import message
 from rota.common.clock import Clock
+from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.link import Link
 from rota.common.run import Adoption, Claimed
 from rota.common.scripts import GATE_MS
@@ -36,7 +37,8 @@ class _Renewing(Loop):
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
-        self.longest_pause = lease_ms / 6000  # a store that is back must hear of us in time
+        # Of a lease. With this time for a turn and for a pause: a sixth from one to the next.
+        self._twelfth = self.longest_pause = lease_ms / 12_000
         self.renewed_at = clock.monotonic()  # when a turn last renewed all that was due
         self._worker_id = worker_id
         self._store = store
@@ -45,9 +47,14 @@ class _Renewing(Loop):
         self._lose = lose
         self._cancel = cancel
         self._lease_ms = lease_ms
+        self._under_way: dict[str, asyncio.Task[None]] = {}  # renewals, by group
 
     async def turn(self) -> float:
-        """Renew every lease of which a third is over."""
+        """Renew every lease of which a third is over.
+
+        Each group apart, and a renewal that takes long goes on beside the next turns: in a cluster
+        the server of another group may be away, or silent.
+        """
         third = self._lease_ms / 3000
         sent_at = self._clock.monotonic()
         # Not what the guard gives up: a lease renewed for nobody would keep the run from others.
@@ -59,13 +66,33 @@ class _Renewing(Loop):
         groups: dict[str, list[HeldRun]] = {}
         for held in due:
             groups.setdefault(held.run.group, []).append(held)
-        # Each group apart: in a cluster another group's server may be away.
-        renewals = [self._renew(some, sent_at) for some in groups.values()]
-        for result in await asyncio.gather(*renewals, return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
+        for group in groups.keys() - self._under_way.keys():
+            renewal = self._renew(groups[group], sent_at)
+            self._under_way[group] = asyncio.create_task(renewal)
+        await self._settle()
         self.renewed_at = self._clock.monotonic()
         return third / 2
+
+    async def stop(self) -> None:
+        """Stop, and let go of the renewals that are under way."""
+        await super().stop()
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _settle(self) -> None:
+        """Wait for the renewals a while; raise `StoreUnavailable` if one failed or goes on."""
+        if self._under_way:
+            await asyncio.wait(self._under_way.values(), timeout=self._twelfth)
+        over = {group: task for group, task in self._under_way.items() if task.done()}
+        for group in over:
+            del self._under_way[group]
+        errors = [error for task in over.values() if (error := task.exception())]
+        # One that is no outage ends the loop; it must not hide behind one that is.
+        for error in sorted(errors, key=lambda error: isinstance(error, StoreError)):
+            raise error
+        if self._under_way:
+            raise StoreUnavailable(f"no answer yet for group {', '.join(self._under_way)}")
 
     async def _renew(self, due: list[HeldRun], sent_at: float) -> None:
         by_run = {held.run: held for held in due}
@@ -78,7 +105,7 @@ class _Renewing(Loop):
             if held.run in lost:
                 self._lose(held)
             else:
-                held.renewed_at = sent_at
+                held.renew(sent_at)
 
     async def _adopt(self, runs: list[Claimed]) -> list[Claimed]:
         """Bring runs of one group back that the store has forgotten; return what is lost."""

@@ -127,7 +127,7 @@ class Runner:
             async with asyncio.timeout(seconds) as scope:
                 if handler.isolation == "process":
                     return await self._children.run(
-                        context, bytes(request.args), lambda: _grace(held)
+                        context, bytes(request.args), lambda: _grace(held), held
                     )
                 kwargs = handler.arguments.decode(bytes(request.args))
                 return encode_result(await invoke(handler, context, kwargs, self._threads))
@@ -227,7 +227,9 @@ class Runner:
         fields = {"error": error.kind, "reason": error.message, "took_ms": completion.took_ms}
         if completion.outcome == "cancelled":
             self._log.info("run_cancelled", job_id=completion.job_id, **fields)
-        elif completion.outcome == "retrying":
+            return
+        fields["traceback"] = error.traceback  # as bounded as in the completion
+        if completion.outcome == "retrying":
             self._log.warning("run_failed", retry_in_ms=completion.next_ms, **fields)
         else:
             self._log.error("run_dead", job_id=completion.job_id, **fields)

@@ -7,6 +7,7 @@ served least; what a run takes is guessed when it starts and corrected when it h
 
 import heapq
 from collections import Counter
+from collections.abc import Collection
 
 _FIRST_GUESS_MS = 100.0  # what a run is thought to take before the first one has ended
 _GAIN = 0.2  # weight of the newest run in a group's estimate
@@ -54,12 +55,16 @@ class Shares:
         if group in self._groups:
             self._groups[group].weight = weight
 
-    def split(self, free: int) -> dict[str, int]:
-        """Return how many runs to claim from each group with `free` places.
+    def split(self, free: int, without: Collection[str] = ()) -> dict[str, int]:
+        """Return how many runs to claim from each group, except `without`, with `free` places.
 
         What a group can't use is offered to the others as soon as it is known to have no more.
         """
-        heap = [(s.served_ms, group) for group, s in self._groups.items() if s.ready]
+        heap = [
+            (share.served_ms, group)
+            for group, share in self._groups.items()
+            if share.ready and group not in without
+        ]
         heapq.heapify(heap)
         wanted: Counter[str] = Counter()
         for _ in range(free if heap else 0):

@@ -1,7 +1,8 @@
 """The only package that talks to Redis.
 
 `url` reads the address, `server` holds the connections to one server, `topology`, `sentinel` and
-`cluster` know which server serves a key, `link` makes the round trips and says what errors mean.
+`cluster` know which server serves a key, `link` makes the round trips and says what errors mean,
+`patience` leaves out who is silent.
 """
 
 from rota.common.link.link import Call, Link

@@ -43,6 +43,11 @@ class Cluster:
             self._random.choice(masters) if slot is None else self._owner(slot) for slot in slots
         ]
 
+    def known(self, key: str | None) -> Server | None:
+        """Return the server of a key; None if the nodes are to be asked first."""
+        slot = None if key is None else key_slot(key.encode())
+        return None if slot is None or self._doubtful(slot) else self._owners[slot]
+
     async def lost(self, server: Server) -> None:
         """Ask the nodes before the next command to that server."""
         self._lost.add(server)

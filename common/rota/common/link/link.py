@@ -30,6 +30,7 @@ from redis.exceptions import (
 from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.link import server as servers
 from rota.common.link.cluster import Cluster
+from rota.common.link.patience import Patience
 from rota.common.link.sentinel import Sentinel
 from rota.common.link.server import Server
 from rota.common.link.topology import Single, Topology
@@ -78,6 +79,7 @@ class Link:
         self.address = address.shown
         servers.check(address, address.entry(*address.hosts[:1]))
         self._topology = _topology(address)
+        self._patience = Patience()
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """Run the scripts in order, in one round trip to each server; return their replies.
@@ -86,14 +88,18 @@ class Link:
         """
         return _all_good(await self.attempt(calls))
 
-    async def attempt(self, calls: Sequence[Call]) -> list[Any]:
+    async def attempt(self, calls: Sequence[Call], *, apart: bool = False) -> list[Any]:
         """Run scripts as `batch` does; where a server is away, the reply is a `StoreUnavailable`.
 
         Raises `StoreUnavailable` only when no server answers. For what must not be lost when the
-        servers of other groups are away.
+        servers of other groups are away. With `apart` a server of a cluster is away that is
+        silent for a moment: groups of others do not wait until it times out. See `Patience`.
         """
         requests = [self._script_request(call) for call in calls]
-        replies = await self._replies(requests)
+        if apart and isinstance(self._topology, Cluster):
+            replies = await self._replies_in_time(requests, self._topology)
+        else:
+            replies = await self._replies(requests)
         if all(isinstance(reply, StoreUnavailable) for reply in replies):
             return _all_good(replies)
         return [r if isinstance(r, StoreUnavailable) else _good(r) for r in replies]
@@ -130,6 +136,7 @@ class Link:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._patience.close()
         await self._topology.close()
 
     async def _replies(self, requests: Sequence[_Request], *, blocking: bool = False) -> list[Any]:
@@ -151,6 +158,27 @@ class Link:
             for i, reply in zip(part, answer, strict=True):
                 replies[i] = self._error(reply) if isinstance(reply, Exception) else reply
         return replies
+
+    async def _replies_in_time(self, requests: Sequence[_Request], cluster: Cluster) -> list[Any]:
+        """Return the replies as `_replies` does, with an error in place of those that are late."""
+        parts: dict[Server | None, list[int]] = {}
+        for i, request in enumerate(requests):
+            parts.setdefault(cluster.known(request.key), []).append(i)
+        answers = await self._patience.replies(
+            {server: self._apart([requests[i] for i in part]) for server, part in parts.items()}
+        )
+        replies: list[Any] = [StoreUnavailable(f"store {self.address} can't be reached: no answer")]
+        replies *= len(requests)
+        for server, answer in answers.items():
+            for i, reply in zip(parts[server], answer, strict=True):
+                replies[i] = reply
+        return replies
+
+    async def _apart(self, requests: Sequence[_Request]) -> list[Any]:
+        try:
+            return await self._replies(requests)
+        except StoreUnavailable as error:  # nobody knows who serves them
+            return [error] * len(requests)
 
     async def _part(
         self, server: Server, requests: Sequence[_Request], blocking: bool

@@ -11,7 +11,8 @@
 --          each run, word and job_id:
 --          queued     accepted
 --          duplicate  this run is in flight already, as job_id
---          past       this occurrence, or a later one, was accepted before and is over
+--          past       this occurrence, or a later one, was accepted before and is over; so was this
+--                     triggered run, as long as it is kept
 --          deposed    another scheduler leads the group in a later term; nothing was done
 --          busy       the job's last run is not over; job_id is that run
 --          shed       the tenant has as many queued runs as it may; this occurrence is over
@@ -44,6 +45,8 @@ for i = 3, #ARGV, 9 do
     word, detail = 'busy', s[1]
   elseif s[3] == id or (due > 0 and s[2] and due <= tonumber(s[2])) then
     word = 'past'
+  elseif due == 0 and call('EXISTS', P .. ':j:' .. id) == 1 then
+    word = 'past'  -- a triggered run moves no cursor, but what is left of it tells
   elseif full(tenant(ARGV[i + 1])) then
     word = 'shed'
     advance_cursor(slot, due)

@@ -1,7 +1,8 @@
 """The configuration: YAML files in, jobs out, or every problem with its place.
 
 `document` reads strict YAML, `declaration` merges what the files declare, `resolve` turns that into
-jobs by the shapes of `model` and the checks of `field`, and `inspection` explains what was refused.
+jobs by the shapes of `model` and the checks of `field` and `timing`, and `inspection`, which is a
+`reader` of nodes, explains what was refused.
 """
 
 from rota.scheduler.config.diagnostic import InvalidConfig, Problem

@@ -5,25 +5,31 @@ write the same few durations, zones and cron expressions.
 """
 
 import difflib
+import re
 import zoneinfo
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache, lru_cache
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from rota.common import duration, names
-from rota.common.job import Priority
-from rota.scheduler import schedule
+from rota.common.job import Blackout, Fold, Gap, Priority
+from rota.scheduler import between as windows
+from rota.scheduler import blackout as blackouts
+from rota.scheduler import once, schedule
 from rota.scheduler import zone as zones
-from rota.scheduler.config import rate
 from rota.scheduler.config.diagnostic import quoted
 
 MIN_PERIOD_MS: Final = 100  # of `every` and `after`
 MAX_ARGS_BYTES: Final = 60 * 1024  # of a job's args as a message carries them, in msgpack
 MAX_ARGS_DEPTH: Final = 32  # mappings and lists within each other, args itself included
 _LONGEST_DURATION = 64  # characters
+_LONGEST_REASON = 200  # characters
+_NOTHING = re.compile("0{1,9}(ms|s|m|h|d)")
 _LATER = ("queue_one", "queue_all", "allow")  # kinds of overlap to come
+_GAPS: Final[dict[str, Gap]] = {"run_after": "run_after", "skip": "skip"}
+_FOLDS: Final[dict[str, Fold]] = {"first": "first", "second": "second", "both": "both"}
 _SEARCHED = 500  # names among which the closest is sought
 _CACHED = 4096  # different texts that are remembered per check
 
@@ -38,14 +44,19 @@ class FieldError(ValueError):
 
 @lru_cache(_CACHED)
 def did_you_mean(wrong: str, known: Collection[str]) -> str:
-    """Return a question that names the one of `known` that is closest, or nothing.
+    """Return a question that names the one of `known` that is closest, or nothing."""
+    close = closest(wrong, known)
+    return f"did you mean `{close}`?" if close else ""
+
+
+def closest(wrong: str, known: Collection[str]) -> str:
+    """Return the one of `known` that `wrong` probably means, or nothing.
 
     `known` is hashable; where it is very large, finding the closest would take too long.
     """
     if len(known) > _SEARCHED:
         return ""
-    close = difflib.get_close_matches(wrong[:80], sorted(known), n=1)
-    return f"did you mean `{close[0]}`?" if close else ""
+    return next(iter(difflib.get_close_matches(wrong[:80], sorted(known), n=1)), "")
 
 
 def name(text: str) -> str:
@@ -89,6 +100,64 @@ def cron(text: str) -> str:
     return text
 
 
+@lru_cache(_CACHED)
+def share(text: str) -> int:
+    """Return the milliseconds of a phase or a jitter; these may be nothing."""
+    return 0 if _NOTHING.fullmatch(text) else length(text)
+
+
+@lru_cache(_CACHED)
+def moment(text: str) -> str:
+    """Return a date and time on the local clock."""
+    return _checked(once.read, text)
+
+
+@lru_cache(_CACHED)
+def window(text: str) -> str:
+    """Return a daily window."""
+    return _checked(windows.read, text)
+
+
+def gap(text: str) -> Gap:
+    """Return what becomes of local times that the clock skips."""
+    if text in _GAPS:
+        return _GAPS[text]
+    raise FieldError(f"unknown gap {quoted(text)}", "write `run_after` or `skip`")
+
+
+def fold(text: str) -> Fold:
+    """Return which of the local times that the clock repeats count."""
+    if text in _FOLDS:
+        return _FOLDS[text]
+    raise FieldError(f"unknown fold {quoted(text)}", "write `first`, `second` or `both`")
+
+
+def reason(text: str) -> str:
+    """Return why there is a blackout."""
+    if len(text) > _LONGEST_REASON:
+        raise FieldError(f"a reason has at most {_LONGEST_REASON} characters", "say it shorter")
+    return text
+
+
+@lru_cache(_CACHED)
+def stretch(start: str, end: str) -> tuple[str, str]:
+    """Return start and end of a blackout, in that order."""
+    if once.read(moment(start)) >= once.read(moment(end)):
+        raise FieldError(f"`to`, {end}, is not later than `from`, {start}", "swap or mend them")
+    return start, end
+
+
+@lru_cache(_CACHED)
+def some_time(given: tuple[Blackout, ...]) -> tuple[Blackout, ...]:
+    """Return blackouts that leave time to run in."""
+    if not blackouts.leave_time(given):
+        raise FieldError(
+            "with these blackouts a job could never run",
+            "leave some time open; to keep a job from running leave it out",
+        )
+    return given
+
+
 def zone(text: str) -> str:
     """Return the name of a time zone when this machine or the package tzdata has it."""
     if advice := _zone_advice(text):
@@ -115,38 +184,6 @@ def priority(text: str) -> Priority:
         if text == known:
             return known  # type: ignore[no-any-return]  # get_args forgets the type
     raise FieldError(f"unknown priority {quoted(text)}", "write `high`, `normal` or `low`")
-
-
-@lru_cache(_CACHED)
-def rate_limit(text: str) -> tuple[int, int]:
-    """Return how many runs may start in how many milliseconds."""
-    try:
-        return rate.parse(text)
-    except ValueError as error:
-        raise FieldError(str(error)) from None
-
-
-def weight(value: Any) -> float:
-    """Return the weight of a share."""
-    if type(value) not in (int, float):
-        raise FieldError(f"expected a weight such as 2 or 0.5, got {kind(value)}")
-    if not 0.1 <= value <= 1000:  # noqa: PLR2004 - as the schema says
-        raise FieldError(f"{value} is out of range", "write a weight from 0.1 to 1000")
-    return float(value)
-
-
-def limit(value: Any) -> int:
-    """Return a limit that is a number of runs."""
-    if type(value) is not int:
-        raise FieldError(f"expected a number of runs, got {kind(value)}")
-    if not 1 <= value <= 1_000_000:  # noqa: PLR2004 - as the schema says
-        raise FieldError(f"{value} is out of range", "write a number of runs from 1 to 1000000")
-    return value
-
-
-def limit_or_null(value: Any) -> int:
-    """Return a limit of a tenant; 0 for null, which stands for none, whatever the defaults say."""
-    return 0 if value is None else limit(value)
 
 
 def attempts(value: Any) -> int:
@@ -217,6 +254,14 @@ def _spelled() -> dict[str, str]:
     return cities | {name.lower(): name for name in known}
 
 
+def _checked(read: Callable[[str], object], text: str) -> str:
+    try:
+        read(text)
+    except ValueError as error:
+        raise FieldError(str(error)) from None
+    return text
+
+
 def _depth(value: Any) -> int:
     """Return how deep mappings and lists lie within each other; the document bounds it."""
     if isinstance(value, dict):
@@ -226,8 +271,6 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, value), default=0)
 
 
-BURST_ALONE = "burst has no rate_limit that it belongs to"
-BURST_ADVICE = "add for example `rate_limit: 100/m`, or delete burst"
 NAME_ADVICE = (
     "a name has 1 to 64 letters, digits, `.`, `_` and `-`, and starts with a letter or digit"
 )

@@ -1,35 +1,46 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import Node, SequenceNode
 
-from rota.scheduler.config import field, resolve
+from rota.scheduler.config import field, limit, resolve, timing
 from rota.scheduler.config.declaration import Declaration
-from rota.scheduler.config.diagnostic import MAX_PROBLEMS, Problem, quoted
-from rota.scheduler.config.field import FieldError
+from rota.scheduler.config.diagnostic import quoted
 from rota.scheduler.config.model import (
     KINDS,
+    SCHEDULE,
+    BlackoutSpec,
     DefaultsSpec,
+    DstSpec,
     GroupSpec,
     HandlerSpec,
     JobSpec,
     RetrySpec,
     TenantSpec,
 )
-from rota.scheduler.config.resolve import Ground, JobSpecs
+from rota.scheduler.config.reader import Pair, Pairs, Reader
+from rota.scheduler.config.resolve import Ground
 
-Pair = tuple[Node, Node]  # a key and its value
-Pairs = dict[str, Pair]  # by the text of the key
+Base = dict[str, JobSpec | None]  # what jobs stand on, by name; None where that is not certain
 
 _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "handler": (field.handler, "the name of a handler, such as orders.import"),
     "cron": (field.cron, 'a cron expression in quotes, such as "0 3 * * *"'),
     "every": (field.period, "a duration such as 15m"),
     "after": (field.period, "a duration such as 15m"),
+    "at": (field.moment, "a date and time such as 2026-12-24 18:00"),
+    "between": (field.window, "a window such as 02:00..04:00"),
+    "phase": (field.share, "a duration such as 5m"),
+    "jitter": (field.share, "a duration such as 30s"),
+    "gap": (field.gap, "`run_after` or `skip`"),
+    "fold": (field.fold, "`first`, `second` or `both`"),
+    "from": (field.moment, "a date and time such as 2026-12-24 18:00"),
+    "to": (field.moment, "a date and time such as 2026-12-24 18:00"),
+    "reason": (field.reason, "a reason in words"),
     "timeout": (field.length, "a duration such as 15m"),
     "kill_after": (field.length, "a duration such as 10s"),
     "backoff": (field.length, "a duration such as 10s"),
@@ -37,32 +48,29 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
     "overlap": (field.overlap, "`skip` or `cancel`"),
     "priority": (field.priority, "`high`, `normal` or `low`"),
-    "rate_limit": (field.rate_limit, "a rate such as 100/m"),
+    "rate_limit": (limit.rate_limit, "a rate such as 100/m"),
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "attempts": field.attempts,
     "args": field.args,
-    "weight": field.weight,
-    "max_concurrency": field.limit,
-    "burst": field.limit,
-    "max_backlog": field.limit,
+    "weight": limit.weight,
+    "max_concurrency": limit.number,
+    "burst": limit.number,
+    "max_backlog": limit.number,
 }
 _MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
+_ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
 _NOTHING: Final = JobSpec()  # what a job stands on that no template brings
 
 
-class TooManyProblems(Exception):
-    """So much is wrong that looking for more is no use."""
-
-
-class Inspection:
+class Inspection(Reader):
     """Looks at one declaration, node by node, and collects its problems."""
 
     def __init__(self, place: Declaration, ground: Ground, *, complete: bool = True) -> None:
-        self.problems: list[Problem] = []
-        self._document = place.document
+        super().__init__(place.document)
         self._key, self._value = place.nodes()
         self._ground = ground
+        self._inherited: tuple[BlackoutSpec, ...] = ()  # to which a list of blackouts adds
         self._complete = complete  # whether a name that `ground` lacks is declared nowhere
 
     def defaults(self) -> None:
@@ -95,11 +103,13 @@ class Inspection:
             self._add(self._key, "missing field `group`", advice=self._known_groups())
         written = [name for name in pairs if self._plain(pairs[name][1]) is not None]
         unlimited = [name for name in _MAY_BE_NULL if name not in written]
+        self._inherited = resolve.first(self._ground.defaults.blackout)
         self._checks({n: pair for n, pair in pairs.items() if n not in unlimited}, _NOTHING)
+        self._inherited = ()
         own = "rate_limit" in pairs
         rated = "rate_limit" in written if own else self._ground.defaults.rate_limit is not UNSET
         if "burst" in pairs and not rated:
-            self._add(pairs["burst"][0], field.BURST_ALONE, advice=field.BURST_ADVICE)
+            self._add(pairs["burst"][0], limit.BURST_ALONE, advice=limit.BURST_ADVICE)
         base = self._use(pairs["use"][1]) if "use" in pairs else {}
         if "jobs" in pairs:
             for pair in self._pairs(pairs["jobs"][1], "jobs").values():
@@ -116,37 +126,52 @@ class Inspection:
         known = ", ".join(sorted(self._ground.groups)[:5])
         return f"declared are {known}" if known else "declare it under `groups`"
 
-    def _use(self, node: Node) -> JobSpecs | None:
-        """Return the jobs that the templates bring, or None where that is not certain."""
+    def _use(self, node: Node) -> Base | None:
+        """Return the jobs that the templates bring, or None where not even their names are certain.
+
+        A misspelt template is read as the one that it probably means, so that a job is held against
+        that; one that resembles none may be any.
+        """
         if type(node) is not SequenceNode:
             message = f"expected a list of templates, got {field.kind(self._plain(node))}"
             self._add(node, message, advice="write for example `use: [standard]`")
             return None
-        found: JobSpecs = {}
+        found: Base = {}
         certain = True
         brought: dict[str, str] = {}  # job -> the template that brings it
         for item in node.value:
             name = self._text(item, "the name of a template")
-            if name is None or name not in self._ground.templates:
-                self._unknown_template(item, name)
-                certain = False
+            specs = self._ground.templates.get(name or "")
+            if specs is None:
+                guess = self._unknown_template(item, name)
+                certain = certain and guess is not None
+                found = {**(guess or {}), **found}
                 continue
-            specs = self._ground.templates[name]
             for job in sorted(specs.keys() & brought.keys()):
                 other = f"template `{brought[job]}` brings it already"
                 self._add(item, f"template `{name}` brings job `{job}` again", advice=other)
-            brought |= dict.fromkeys(specs, name)
+            brought |= dict.fromkeys(specs, name or "")
             found |= specs
         return found if certain else None
 
-    def _unknown_template(self, node: Node, name: str | None) -> None:
+    def _unknown_template(self, node: Node, name: str | None) -> Base | None:
+        """Return what the template probably brings; None if there is no telling."""
+        templates = self._ground.templates
         if name is None or name in self._ground.broken or not self._complete:
-            return
-        known = self._ground.templates.keys() | self._ground.broken
-        advice = field.did_you_mean(name, frozenset(known)) or "declare it under `templates`"
+            return None
+        known = frozenset(templates.keys() | self._ground.broken)
+        advice = field.did_you_mean(name, known) or "declare it under `templates`"
         self._add(node, f"unknown template {quoted(name)}", advice=advice)
+        meant = field.closest(name, known)
+        if meant in self._ground.broken:
+            return None
+        return (
+            dict(templates[meant])
+            if meant
+            else {job: None for t in templates.values() for job in t}
+        )
 
-    def _tenant_job(self, pair: Pair, base: JobSpecs | None) -> None:
+    def _tenant_job(self, pair: Pair, base: Base | None) -> None:
         self._name(pair[0])
         name = pair[0].value
         if self._plain(pair[1]) is not None:
@@ -167,14 +192,16 @@ class Inspection:
         self._checks(pairs, base)
         kinds = [kind for kind in pairs if kind in KINDS]
         for kind in kinds[1:]:
-            message = f"a job has one of cron, every and after; this has `{kinds[0]}` already"
+            message = f"a job has one of {_ANY_KIND}; this has `{kinds[0]}` already"
             self._add(pairs[kind][0], message, advice="delete one of them")
+        if base is not None and len(self.problems) == before:
+            self._schedule(pairs, base)
         if base is not _NOTHING or misspelt:
             return
         if "handler" not in pairs:
             self._add(pair[0], "missing field `handler`", advice=field.HANDLER_ADVICE)
         if not kinds:
-            self._add(pair[0], "missing a schedule", advice="add one of cron, every and after")
+            self._add(pair[0], "missing a schedule", advice=f"add one of {_ANY_KIND}")
 
     def _checks(self, pairs: Pairs, base: JobSpec | None) -> None:
         for name, (_, node) in pairs.items():
@@ -187,6 +214,39 @@ class Inspection:
                 self._check(node, _VALUES[name], self._plain(node))
             elif name == "retry":
                 self._retry(node, base)
+            elif name == "dst":
+                self._checks(self._fields(node, DstSpec, "not a dst setting"), base)
+            elif name == "blackout":
+                self._blackouts(node)
+
+    def _schedule(self, pairs: Pairs, base: JobSpec) -> None:
+        """Inspect whether a kind of schedule and what goes with it go together."""
+        own = {name: self._plain(pairs[name][1]) for name in SCHEDULE if name in pairs}
+        full = resolve.over(JobSpec(**own), base)
+        if sum(getattr(full, kind) is not UNSET for kind in KINDS) != 1:
+            return
+        for name, check in (("phase", timing.phase), ("jitter", timing.jitter)):
+            place = pairs.get(name) or next((pairs[kind] for kind in KINDS if kind in pairs), None)
+            if place is not None:
+                self._check(place[1], check, full)
+
+    def _blackouts(self, node: Node) -> None:
+        if type(node) is not SequenceNode:
+            message = f"expected a list of blackouts, got {field.kind(self._plain(node))}"
+            self._add(node, message, advice='write for example [{between: "08:00..18:00"}]')
+            return
+        before = len(self.problems)
+        for item in node.value:
+            self._blackout(item)
+        if len(self.problems) == before:
+            own = msgspec.convert(self._plain(node), tuple[BlackoutSpec, ...])
+            self._check(node, timing.blackouts, (*self._inherited, *own))
+
+    def _blackout(self, node: Node) -> None:
+        before = len(self.problems)
+        self._checks(self._fields(node, BlackoutSpec, "not a blackout setting"), _NOTHING)
+        if len(self.problems) == before:
+            self._check(node, timing.blackout, msgspec.convert(self._plain(node), BlackoutSpec))
 
     def _retry(self, node: Node, base: JobSpec | None) -> None:
         before = len(self.problems)
@@ -197,52 +257,3 @@ class Inspection:
             return
         full = resolve.over(JobSpec(retry=msgspec.convert(self._plain(node), RetrySpec)), base)
         self._check(place[1], lambda it: resolve.retry(it, self._ground.defaults.retry), full.retry)
-
-    def _fields(self, node: Node, spec: type[msgspec.Struct], label: str) -> Pairs:
-        """Return the fields of a mapping that `spec` knows; the others are problems."""
-        pairs = self._pairs(node, "fields")
-        known = spec.__struct_fields__
-        for name in [name for name in pairs if name not in known]:
-            advice = field.did_you_mean(name, known) or _allowed(known)
-            message = f"unknown field {quoted(name)}"
-            self._add(pairs.pop(name)[0], message, label=label, advice=advice)
-        return pairs
-
-    def _pairs(self, node: Node, what: str) -> Pairs:
-        if type(node) is not MappingNode:
-            message = f"expected a mapping of {what}, got {field.kind(self._plain(node))}"
-            self._add(node, message)
-            return {}
-        pairs: Pairs = {}
-        for key, value in node.value:
-            if type(key) is ScalarNode:
-                pairs.setdefault(key.value, (key, value))
-        return pairs
-
-    def _name(self, node: Node) -> None:
-        self._check(node, field.name, node.value)
-
-    def _text(self, node: Node, expected: str) -> str | None:
-        value = self._plain(node)
-        if isinstance(value, str):
-            return value
-        self._add(node, f"expected {expected}, got {field.kind(value)}")
-        return None
-
-    def _check(self, node: Node, check: Callable[[Any], object], value: Any) -> None:
-        try:
-            check(value)
-        except FieldError as error:
-            self._add(node, str(error), advice=error.advice)
-
-    def _plain(self, node: Node) -> Any:
-        return self._document.plain(node, [])  # its problems were collected when it was read
-
-    def _add(self, node: Node, message: str, *, label: str = "", advice: str = "") -> None:
-        self.problems.append(self._document.problem(node, message, label=label, advice=advice))
-        if len(self.problems) >= MAX_PROBLEMS:
-            raise TooManyProblems
-
-
-def _allowed(known: Iterable[str]) -> str:
-    return f"known fields are {', '.join(known)}" if known else "leave it out"

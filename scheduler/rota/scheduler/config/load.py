@@ -15,8 +15,9 @@ from rota.scheduler.config import document, resolve
 from rota.scheduler.config.declaration import Declaration, Declarations
 from rota.scheduler.config.diagnostic import MAX_PROBLEMS, InvalidConfig, Problem
 from rota.scheduler.config.field import FieldError
-from rota.scheduler.config.inspection import Inspection, TooManyProblems
+from rota.scheduler.config.inspection import Inspection
 from rota.scheduler.config.model import BUILT_IN
+from rota.scheduler.config.reader import TooManyProblems
 from rota.scheduler.config.resolve import Ground, JobSpecs
 
 MAX_JOBS: Final = 500_000  # of one configuration; templates multiply what little text declares

@@ -1,142 +1,102 @@
-"""What a configuration file may hold: the shape of it, with the words that editors show.
+"""What a configuration file may hold: the shape of it; `form` has its fields, one by one.
 
 The structs accept or refuse; `inspection` says what is wrong and where. A field that was not
 written is `UNSET`, so that templates and defaults can stand under it.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from rota.common import duration, names
-from rota.scheduler.config import rate
+from rota.scheduler.config.form import (
+    After,
+    Args,
+    At,
+    Between,
+    Burst,
+    Cron,
+    Every,
+    Handler,
+    Jitter,
+    KillAfter,
+    MaxBacklog,
+    MaxConcurrency,
+    Name,
+    Overlap,
+    Phase,
+    Priority,
+    RateLimit,
+    Rest,
+    Timeout,
+    Timezone,
+    Weight,
+)
 
-KINDS: Final = ("cron", "every", "after")  # the fields of which a job has exactly one
-
-Name = Annotated[str, Meta(pattern=names.PATTERN)]
-Handler = Annotated[
-    str,
-    Meta(
-        pattern=names.HANDLER_PATTERN,
-        description="The name under which a worker registered the function to call.",
-        examples=["orders.import"],
-    ),
-]
-Cron = Annotated[
-    str,
-    Meta(
-        description="When it is due, in five crontab fields: minute hour day month weekday; or "
-        "@hourly, @daily, @weekly, @monthly, @yearly. Read in the job's time zone.",
-        examples=["0 3 * * *", "*/15 8-18 * * 1-5", "@daily"],
-    ),
-]
-Every = Annotated[
-    str,
-    Meta(
-        pattern=duration.PATTERN,
-        description="Fixed rate: due each time this much time has passed. At least 100ms.",
-        examples=["15m", "1h30m"],
-    ),
-]
-After = Annotated[
-    str,
-    Meta(
-        pattern=duration.PATTERN,
-        description="Fixed delay: due this long after the last run is over. At least 100ms.",
-        examples=["5m", "30s"],
-    ),
-]
-Timeout = Annotated[
-    str,
-    Meta(
-        pattern=duration.PATTERN,
-        description="How long one attempt may run.",
-        examples=["30s", "2h"],
-    ),
-]
-KillAfter = Annotated[
-    str,
-    Meta(
-        pattern=duration.PATTERN,
-        description="How long an attempt may clean up when it is told to end; then a child "
-        "process is killed.",
-        examples=["10s"],
-    ),
-]
-Rest = Annotated[str, Meta(pattern=duration.PATTERN, examples=["10s", "10m"])]
-Timezone = Annotated[
-    str,
-    Meta(
-        description="The IANA time zone in which cron expressions are read.",
-        examples=["UTC", "Europe/Berlin"],
-    ),
-]
-Overlap = Annotated[
-    str,
-    Meta(
-        description="What happens when a job is due while its last run is not over.",
-        extra_json_schema={"enum": ["skip", "cancel"]},
-    ),
-]
-Priority = Annotated[
-    str,
-    Meta(
-        description="Which of the tenant's own queued runs go first. Lower ones are never starved.",
-        extra_json_schema={"enum": ["high", "normal", "low"]},
-    ),
-]
-Weight = Annotated[
-    float,
-    Meta(
-        ge=0.1,
-        le=1000,
-        description="Weight of its share: with 2 it gets double of what one with 1 gets.",
-        examples=[2],
-    ),
-]
-MaxConcurrency = Annotated[
-    int, Meta(ge=1, le=1_000_000, description="How many runs may run at a time.", examples=[5])
-]
-RateLimit = Annotated[
-    str,
-    Meta(
-        pattern=rate.PATTERN,
-        description="How many runs may start in a second, minute, hour or day. They are spread "
-        "over it; `burst` tells how many may start at once.",
-        examples=["100/m", "5/s"],
-    ),
-]
-Burst = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=1_000_000,
-        description="How many runs may start at once if none did for long. As many as the rate "
-        "lets start in a second, at least 1, unless it is set.",
-        examples=[20],
-    ),
-]
-MaxBacklog = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=1_000_000,
-        description="How many runs may be queued. An occurrence that is due beyond that is shed.",
-        examples=[1000],
-    ),
-]
-Args = Annotated[
-    dict[str, Any],
-    Meta(
-        description="What the handler is called with, by the names of its parameters.",
-        examples=[{"source": "ftp"}],
-    ),
-]
+KINDS: Final = ("cron", "every", "after", "at", "between")  # a job has exactly one of these fields
+SCHEDULE: Final = (*KINDS, "phase", "jitter")  # replaced as a whole where a job has another kind
 
 
 class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping in a configuration file."""
+
+
+class DstSpec(_Spec, frozen=True, kw_only=True):
+    """What becomes of local times that the clock skips, and of those that it shows twice."""
+
+    gap: (
+        Annotated[
+            str,
+            Meta(
+                description="Skipped times: due once when the clock has jumped, or not at all. If "
+                "not given: run_after; for cron whose minute or hour starts with a star, skip.",
+                extra_json_schema={"enum": ["run_after", "skip"]},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    fold: (
+        Annotated[
+            str,
+            Meta(
+                description="Repeated times: due the first time, the second, or both. If not "
+                "given: first; for cron whose minute or hour starts with a star, both.",
+                extra_json_schema={"enum": ["first", "second", "both"]},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class BlackoutSpec(_Spec, frozen=True, kw_only=True):
+    """A time in which nothing falls due: `between`, again and again, or `from` and `to`, once."""
+
+    between: (
+        Annotated[
+            str,
+            Meta(
+                description="A window of each day, or of the days of the week on which it starts.",
+                examples=["08:00..18:00", "sat,sun 00:00..24:00"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    start: Annotated[At, Meta(description="When it starts.")] | UnsetType = msgspec.field(
+        default=UNSET, name="from"
+    )
+    end: Annotated[At, Meta(description="When it ends; not included.")] | UnsetType = msgspec.field(
+        default=UNSET, name="to"
+    )
+    reason: Annotated[str, Meta(description="Why, for people.")] | UnsetType = UNSET
+
+
+Blackouts = Annotated[
+    tuple[BlackoutSpec, ...],
+    Meta(
+        description="Times in which no occurrence falls due, on the clock of the job's time zone. "
+        "A tenant's are added to the defaults'; a job's own hold instead of both.",
+    ),
+]
 
 
 class RetrySpec(_Spec, frozen=True, kw_only=True):
@@ -154,14 +114,20 @@ class RetrySpec(_Spec, frozen=True, kw_only=True):
 
 
 class JobSpec(_Spec, frozen=True, kw_only=True):
-    """A job: what to call, and exactly one of cron, every and after."""
+    """A job: what to call, and exactly one of cron, every, after, at and between."""
 
     handler: Handler | UnsetType = UNSET
     cron: Cron | UnsetType = UNSET
     every: Every | UnsetType = UNSET
     after: After | UnsetType = UNSET
+    at: At | UnsetType = UNSET
+    between: Between | UnsetType = UNSET
+    phase: Phase | UnsetType = UNSET
+    jitter: Jitter | UnsetType = UNSET
     args: Args | UnsetType = UNSET
     timezone: Timezone | UnsetType = UNSET
+    dst: DstSpec | UnsetType = UNSET
+    blackout: Blackouts | UnsetType = UNSET
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
@@ -173,6 +139,8 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     """What holds for every job, and every tenant, that does not say otherwise."""
 
     timezone: Timezone | UnsetType = UNSET
+    dst: DstSpec | UnsetType = UNSET
+    blackout: Blackouts | UnsetType = UNSET
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
@@ -207,6 +175,8 @@ class TenantSpec(_Spec, frozen=True, kw_only=True):
     rate_limit: RateLimit | UnsetType | None = UNSET
     burst: Burst | UnsetType = UNSET
     max_backlog: MaxBacklog | UnsetType | None = UNSET
+    dst: DstSpec | UnsetType = UNSET
+    blackout: Blackouts | UnsetType = UNSET
     use: Annotated[
         list[Name], Meta(description="The templates whose jobs it has.", examples=[["standard"]])
     ] = []
@@ -239,6 +209,8 @@ class FileSpec(_Spec, frozen=True, kw_only=True):
 
 BUILT_IN: Final = DefaultsSpec(
     timezone="UTC",
+    dst=DstSpec(),
+    blackout=(),
     timeout="15m",
     kill_after="10s",
     overlap="skip",

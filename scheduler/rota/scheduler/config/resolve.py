@@ -6,20 +6,22 @@ refuses, `inspection` finds everything that is wrong, and where.
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from rota.common import duration
-from rota.common.job import Job, Retry, Schedule
+from rota.common.job import Blackout, Job, Retry, Schedule
 from rota.common.limits import GroupLimits, TenantLimits
-from rota.scheduler.config import field, rate
+from rota.scheduler.config import field, limit, rate, timing
 from rota.scheduler.config.field import FieldError
 from rota.scheduler.config.model import (
     BUILT_IN,
     KINDS,
+    SCHEDULE,
     DefaultsSpec,
+    DstSpec,
     GroupSpec,
     HandlerSpec,
     JobSpec,
@@ -27,11 +29,10 @@ from rota.scheduler.config.model import (
     TenantSpec,
 )
 
-Kind = Literal["cron", "every", "after"]
 JobSpecs = dict[str, JobSpec]
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound=msgspec.Struct)
-_CACHED = 4096  # different schedules and retries that jobs share
+_CACHED = 4096  # different retries that jobs share
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +44,19 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     defaults: DefaultsSpec = BUILT_IN  # checked, every field set
 
 
+class Footing(NamedTuple):
+    """What the jobs of one tenant, or of a template, stand on beside the defaults."""
+
+    zone: str
+    dst: DstSpec
+    blackouts: tuple[Blackout, ...]
+
+
 def defaults(data: Any) -> DefaultsSpec:
     """Return the defaults that `data` declares over the built-in ones."""
     written = msgspec.convert(data, DefaultsSpec)
     ground = Ground(defaults=_over(written, BUILT_IN))
-    _job(_PROBE, ground, tenant="", group="", name="", zone=first(ground.defaults.timezone))
+    _job(_PROBE, ground, footing(ground))
     limits(TenantSpec(group="probe"), ground.defaults)
     return ground.defaults
 
@@ -56,7 +65,7 @@ def group(data: Any) -> GroupLimits:
     """Return the limits that `data` declares for a group."""
     spec = msgspec.convert(data, GroupSpec | None) or GroupSpec()
     return GroupLimits(
-        weight=field.weight(first(spec.weight, 1.0)),
+        weight=limit.weight(first(spec.weight, 1.0)),
         max_concurrency=first(spec.max_concurrency, 0),
     )
 
@@ -70,10 +79,10 @@ def limits(spec: TenantSpec, base: DefaultsSpec) -> TenantLimits:
     """Return the share and the limits of a tenant that stands on defaults."""
     written = first(spec.rate_limit, base.rate_limit, None)
     if spec.burst is not UNSET and not written:
-        raise FieldError(field.BURST_ALONE, field.BURST_ADVICE)
-    count, period_ms = field.rate_limit(written) if written else (1, 0)
+        raise FieldError(limit.BURST_ALONE, limit.BURST_ADVICE)
+    count, period_ms = limit.rate_limit(written) if written else (1, 0)
     return TenantLimits(
-        weight=field.weight(first(spec.weight, base.weight, 1.0)),
+        weight=limit.weight(first(spec.weight, base.weight, 1.0)),
         max_concurrency=first(spec.max_concurrency, base.max_concurrency, None) or 0,
         interval_ms=period_ms / count,
         burst=first(spec.burst, base.burst, rate.default_burst(count, period_ms) if written else 1),
@@ -84,9 +93,9 @@ def limits(spec: TenantSpec, base: DefaultsSpec) -> TenantLimits:
 def template(data: Any, ground: Ground) -> JobSpecs:
     """Return the jobs of a template, each complete and correct by itself."""
     specs = msgspec.convert(data, JobSpecs)
-    zone = first(ground.defaults.timezone)
+    base = footing(ground)
     for name, spec in specs.items():
-        _job(spec, ground, tenant="", group="", name=name, zone=zone)
+        _job(spec, ground, base, name=name)
     return specs
 
 
@@ -95,13 +104,25 @@ def tenant(name: str, data: Any, ground: Ground) -> tuple[str, list[Job], Tenant
     spec = msgspec.convert(data, TenantSpec)
     if spec.group not in ground.groups:
         raise FieldError(f"unknown group {spec.group}")
-    zone = field.zone(first(spec.timezone, ground.defaults.timezone))
+    base = footing(ground, spec)
     specs = specs_of(spec.jobs, inherited(spec.use, ground.templates))
     jobs = [
-        _job(specs[job], ground, tenant=name, group=spec.group, name=job, zone=zone)
+        _job(specs[job], ground, base, tenant=name, group=spec.group, name=job)
         for job in sorted(specs)
     ]
     return spec.group, jobs, limits(spec, ground.defaults)
+
+
+def footing(ground: Ground, spec: TenantSpec | None = None) -> Footing:
+    """Return what jobs stand on: the defaults, and what the tenant says over or beside them."""
+    base = ground.defaults
+    zone, dst, own = base.timezone, first(base.dst), first(base.blackout)
+    if spec is not None:
+        zone = first(spec.timezone, zone)
+        dst = dst if isinstance(spec.dst, UnsetType) else _over(spec.dst, dst)
+        own = own if isinstance(spec.blackout, UnsetType) else own + spec.blackout
+    timing.rule(dst)  # for a tenant without jobs
+    return Footing(field.zone(first(zone)), dst, timing.blackouts(own))
 
 
 def inherited(use: list[str], templates: Mapping[str, JobSpecs]) -> JobSpecs:
@@ -130,7 +151,7 @@ def specs_of(own: Mapping[str, JobSpec | None], base: JobSpecs) -> JobSpecs:
 def over(upper: JobSpec, lower: JobSpec) -> JobSpec:
     """Return a job with the fields of `upper`, and of `lower` where that says nothing."""
     if any(getattr(upper, kind) is not UNSET for kind in KINDS):
-        lower = msgspec.structs.replace(lower, cron=UNSET, every=UNSET, after=UNSET)
+        lower = msgspec.structs.replace(lower, **dict.fromkeys(SCHEDULE, UNSET))
     return _over(upper, lower)
 
 
@@ -163,46 +184,48 @@ def _over(upper: _S, lower: _S) -> _S:
     """Return a struct with the fields of `upper`, and of `lower` where those are not set."""
     fields: dict[str, Any] = {}
     for name in upper.__struct_fields__:
-        high, low = getattr(upper, name), getattr(lower, name)
-        if isinstance(high, RetrySpec) and isinstance(low, RetrySpec):
-            high = _over(high, low)
-        fields[name] = low if high is UNSET else high
-    return type(upper)(**fields)
+        high = getattr(upper, name)
+        if high is not UNSET:
+            low = getattr(lower, name)
+            both = isinstance(high, msgspec.Struct) and isinstance(low, msgspec.Struct)
+            fields[name] = _over(high, low) if both else high
+    return msgspec.structs.replace(lower, **fields)
 
 
-def _job(spec: JobSpec, ground: Ground, *, tenant: str, group: str, name: str, zone: str) -> Job:
-    base = ground.defaults
+def _job(
+    spec: JobSpec,
+    ground: Ground,
+    base: Footing,
+    *,
+    tenant: str = "",
+    group: str = "",
+    name: str = "",
+) -> Job:
     if isinstance(spec.handler, UnsetType):
         raise FieldError("missing field handler")
     args = {} if isinstance(spec.args, UnsetType) else field.args(spec.args)
+    own = spec.blackout
+    usual = ground.defaults
     return Job(
         tenant=tenant,
         name=field.name(name) if name else name,
         group=group,
         handler=field.handler(spec.handler),
-        schedule=_schedule(
-            spec.cron, spec.every, spec.after, field.zone(first(spec.timezone, zone))
-        ),
+        schedule=_schedule(spec, base),
+        blackouts=base.blackouts if isinstance(own, UnsetType) else timing.blackouts(own),
         args=args,
-        timeout_ms=field.length(first(spec.timeout, base.timeout)),
-        kill_after_ms=field.length(first(spec.kill_after, base.kill_after)),
-        retry=retry(spec.retry, base.retry),
-        overlap=field.overlap(first(spec.overlap, base.overlap)),
+        timeout_ms=field.length(first(spec.timeout, usual.timeout)),
+        kill_after_ms=field.length(first(spec.kill_after, usual.kill_after)),
+        retry=retry(spec.retry, usual.retry),
+        overlap=field.overlap(first(spec.overlap, usual.overlap)),
         priority=field.priority(first(spec.priority, "normal")),
     )
 
 
-@lru_cache(_CACHED)
-def _schedule(
-    cron: str | UnsetType, every: str | UnsetType, after: str | UnsetType, zone: str
-) -> Schedule:
-    written = [value for value in (cron, every, after) if not isinstance(value, UnsetType)]
-    if len(written) != 1:
-        raise FieldError("a job has exactly one of cron, every and after")
-    if cron is not UNSET:
-        return Schedule(kind="cron", cron=field.cron(written[0]), timezone=zone)
-    kind: Kind = "after" if every is UNSET else "every"
-    return Schedule(kind=kind, period_ms=field.period(written[0]), timezone=zone)
+def _schedule(spec: JobSpec, base: Footing) -> Schedule:
+    dst = base.dst if isinstance(spec.dst, UnsetType) else _over(spec.dst, base.dst)
+    zone = field.zone(first(spec.timezone, base.zone))
+    return timing.schedule(spec, dst, zone)
 
 
 _PROBE: Final = JobSpec(handler="probe", every="1s")  # a job that stands on nothing but defaults

@@ -14,10 +14,13 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema, draft 07, of one configuration file."""
     (root,), definitions = msgspec.json.schema_components([FileSpec], ref_template=_REF)
     own = definitions["JobSpec"]
-    own["dependencies"] = {
-        kind: {"not": {"anyOf": [{"required": [it]} for it in KINDS if it != kind]}}
-        for kind in KINDS
-    }
+    own["dependencies"] = {kind: _without(*(it for it in KINDS if it != kind)) for kind in KINDS}
+    own["dependencies"]["phase"] = _without("cron", "after", "at", "between")
+    own["dependencies"]["jitter"] = _without("after", "between")
+    definitions["BlackoutSpec"]["oneOf"] = [
+        {"required": ["between"], **_without("from", "to")},
+        {"required": ["from", "to"], **_without("between")},
+    ]
     definitions["TemplateJob"] = {
         **own,
         "title": "TemplateJob",
@@ -29,3 +32,7 @@ def schema() -> dict[str, Any]:
         "$ref": _REF.format(name="TemplateJob")
     }
     return {"$schema": _DRAFT, "title": "Rota configuration", **root, "definitions": definitions}
+
+
+def _without(*names: str) -> dict[str, Any]:
+    return {"not": {"anyOf": [{"required": [name]} for name in names]}}
