@@ -118,18 +118,21 @@ async def _add_group(status: Status, catalog: Catalog, group: str) -> None:
     workers = await catalog.live_workers(group)
     leadership = await catalog.leadership(group)
     jobs = await catalog.jobs(group)
-    served = {handler.name for worker in workers for handler in worker.handlers}
     counts = await catalog.counts(group)
     running = await catalog.running(group)
     queued = await catalog.queued(group)
-    status.groups.append(_group_row(group, leadership, jobs, counts, workers, served))
+    status.groups.append(_group_row(group, jobs, workers, leadership=leadership, counts=counts))
     status.tenants += _tenant_rows(group, jobs, queued, [run[0] for run in running])
     status.runs += [
         RunRow(job_id=i, group=group, worker=w, attempt=a, started=clock.iso(at))
         for i, w, a, at in running
     ]
     if status.jobs is not None:
-        status.jobs += await _job_rows(catalog, group, jobs, served)
+        status.jobs += await _job_rows(catalog, group, jobs, _served(workers))
+
+
+def _served(workers: list[WorkerInfo]) -> set[str]:
+    return {handler.name for worker in workers for handler in worker.handlers}
 
 
 async def _job_rows(
@@ -154,11 +157,11 @@ async def _job_rows(
 
 def _group_row(
     group: str,
-    leadership: Leadership,
     jobs: list[Job],
-    counts: GroupCounts,
     workers: list[WorkerInfo],
-    served: set[str],
+    *,
+    leadership: Leadership,
+    counts: GroupCounts,
 ) -> GroupRow:
     return GroupRow(
         group=group,
@@ -173,7 +176,7 @@ def _group_row(
         retrying=counts.retrying,
         dead=counts.dead,
         workers=len(workers),
-        unserved=sorted({job.handler for job in jobs} - served),
+        unserved=sorted({job.handler for job in jobs} - _served(workers)),
         repairs=counts.repairs,
     )
 
