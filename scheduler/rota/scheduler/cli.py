@@ -69,9 +69,18 @@ def dev(
 
 
 @app.command()
-def run(config: ConfigArgument, health: HealthOption = "") -> None:
-    """Start the scheduler daemon.
+def run(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[CONFIG]", help="A YAML file, or a directory of them, to apply at the start."
+        ),
+    ] = None,
+    health: HealthOption = "",
+) -> None:
+    """Start the scheduler daemon. It follows the configuration that is applied to the store.
 
+    CONFIG is applied at the start, as `sched apply` does; without, what was applied is followed.
     SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again. A
     second signal, half a second later or more, exits at once.
     """
@@ -84,10 +93,11 @@ def run(config: ConfigArgument, health: HealthOption = "") -> None:
         logger = log.configure(given)
         daemon = SchedulerDaemon(
             given.redis_url,
-            configs.load(config),
+            configs.load(config) if config else None,
             log=logger,
             gate_ms=given.gate_ms,
             lease_ms=given.lease_ms,
+            command=f"sched run {config}",
         )
         sys.exit(
             command.run_supervised(
