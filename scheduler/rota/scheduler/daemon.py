@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.link import Link
+from rota.common.revisions import Revision
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
@@ -27,13 +28,16 @@ from rota.scheduler.leader import Leader
 from rota.scheduler.led_group import LedGroup
 from rota.scheduler.listener import Heard
 from rota.scheduler.publisher import Publisher
+from rota.scheduler.reloader import Reloader
+from rota.scheduler.source import Source
 from rota.scheduler.watcher import Watcher
 
 
 class SchedulerDaemon:
     """One scheduler of one store; any number of them follow its configuration and share its groups.
 
-    One that is given a configuration applies it when it starts.
+    One that is given a configuration applies it when it starts; and what it reads from `source`
+    later, if that is given, when it is told to or that changes.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class SchedulerDaemon:
         gate_ms: int = GATE_MS,
         lease_ms: int = LEASE_MS,
         command: str = "sched run",
+        source: Source | None = None,
     ) -> None:
         self._given = config
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
@@ -99,6 +104,9 @@ class SchedulerDaemon:
             self._watcher,
             self._follower,
         ]
+        self._reloader = Reloader(source, apply=self.apply, log=self._log) if source else None
+        if self._reloader is not None:
+            self._loops.append(self._reloader)
 
     @property
     def _leaders(self) -> dict[str, Leader]:
@@ -128,13 +136,21 @@ class SchedulerDaemon:
             jobs=len(config.jobs),
         )
 
-    async def apply(self, config: Config) -> None:
+    async def apply(self, config: Config) -> Revision:
         """Make `config` the one that all schedulers of the store follow, unless it is so already.
 
-        Changes are taken up by the running follower.
+        Return its revision. Changes are taken up by the running follower.
         """
-        await self.applier.ensure(config, self._log)
+        revision = await self.applier.ensure(config, self._log)
         self._follower.wake()
+        return revision
+
+    def reload(self) -> None:
+        """Read the configuration again, and apply it if it says something new."""
+        if self._reloader is not None:
+            self._reloader.reload()
+        else:
+            self._log.warning("config_not_reloaded", reason="started without CONFIG")
 
     async def failed(self) -> None:
         """Return when a part has failed for good."""
