@@ -14,7 +14,9 @@ LONGER = {  # may only shrink
     "reconcile": 103,  # a check for each kind of key
 }
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-OTHERS = [scripts.LEAD, scripts.RECONCILE, scripts.RECOUNT, scripts.REGISTER]  # they move no run
+OTHERS = [  # they move no run
+    *(scripts.LEAD, scripts.RECONCILE, scripts.RECOUNT, scripts.REGISTER, scripts.SWITCH)
+]
 BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
 
 _WORD = re.compile(

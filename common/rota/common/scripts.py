@@ -10,6 +10,7 @@ LEAD = "lead"  # these scripts move no run
 RECONCILE = "reconcile"
 RECOUNT = "recount"
 REGISTER = "register"
+SWITCH = "switch"  # without lib: see `plain`
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
@@ -31,3 +32,8 @@ def script(operation: str, gate_ms: int = GATE_MS) -> tuple[bytes, str]:
     constants = f"local GATE = {gate_ms}\n"
     text = (shebang + constants + source("lib") + source(operation)).encode()
     return text, sha1(text, usedforsecurity=False).hexdigest()
+
+
+def plain(name: str) -> str:
+    """Return a script that stands without lib, to be sent as a whole: it runs seldom."""
+    return source(name)
