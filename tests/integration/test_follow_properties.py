@@ -7,20 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rota.common import keys
-from rota.common.catalog import Catalog
 from rota.common.job import Blackout, Job
-from rota.common.service import Loop
-from rota.common.store import LEASE_MS, Store
+from rota.common.store import Store
 from rota.scheduler import applied
 from rota.scheduler.applied import Applied, timing
-from rota.scheduler.awaited import Awaited
-from rota.scheduler.dispatcher import Dispatcher
-from rota.scheduler.engine import Engine
-from rota.scheduler.led_group import LedGroup
 from tests.support import builders
 from tests.support.builders import GROUP
 from tests.support.definitions import config, job
-from tests.support.logbook import Logbook
+from tests.support.led import Rig
 
 DAY_MS = 86_400_000
 REFS = [f"t{n}/j" for n in range(5)]
@@ -49,56 +43,6 @@ def jobs_of(chosen: dict[str, tuple[dict[str, Any], int]]) -> list[Job]:
     return [job(ref, args={"n": n}, **when) for ref, (when, n) in chosen.items()]
 
 
-class Rig:
-    """One group that is led, with a clock that stands still and an engine that fires nothing."""
-
-    def __init__(self, store: Store, clock: builders.Clock) -> None:
-        log, catalog = Logbook().log, Catalog(store.link)
-        awaited = Awaited()
-        self.engine = Engine(fire=_never, skipped=_never, kept_back=_never)
-        dispatcher = Dispatcher(
-            store=store,
-            awaited=awaited,
-            finished=self.engine.finished,
-            postpone=self.engine.postpone,
-            terms=dict,
-            clock=clock,
-            log=log,
-        )
-        self.led = LedGroup(
-            GROUP,
-            store=store,
-            catalog=catalog,
-            engine=self.engine,
-            dispatcher=dispatcher,
-            awaited=awaited,
-            clock=clock,
-            log=log,
-            also=None,
-            watch=_watch,
-            lease_ms=LEASE_MS,
-        )
-
-    async def follow(self, what: Applied) -> None:
-        """Have the jobs of `what`."""
-        await self.led.follow(what.jobs.get(GROUP, []), what.since)
-
-    def due(self) -> dict[str, int | None]:
-        """Return when each job is due next."""
-        return {ref: self.engine.next_ms(ref) for ref in self.led.held}
-
-
-def _never(*_: Any) -> None:
-    raise AssertionError("nothing is due before 2096")
-
-
-def _watch(loop: Loop) -> asyncio.Task[None]:
-    async def failed() -> None:
-        await loop.failed.wait()
-
-    return asyncio.create_task(failed())
-
-
 async def remember(store: Store, slots: dict[str, tuple[int, bool]]) -> None:
     """Let the store know of each job when it was due last, and whether that run is under way."""
     await store.link.command("FLUSHALL")
@@ -117,9 +61,7 @@ async def outcome(rig: Rig, *steps: Applied) -> list[dict[str, int | None]]:
     for step in steps[1:]:
         await rig.follow(step)
         found.append(rig.due())
-    await rig.led.end()
-    rig.led.close()
-    rig.engine.stop()
+    await rig.close()
     return found
 
 

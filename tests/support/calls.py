@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
-from rota.common import keys
+from rota.common import keys, scripts
 from rota.common.link import Call
 from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
@@ -12,7 +12,8 @@ from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
 
 _LUA = resources.files("rota.common") / "lua"
-SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - {"lib"})
+_APART = {"lib", scripts.SWITCH}  # that one stands without lib: see `test_revisions`
+SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - _APART)
 
 
 class Reply(NamedTuple):

@@ -58,11 +58,12 @@ class Applier:
         known = before.revision if isinstance(before, Standing) else before
         digest = contents.digest(config)
         now_ms = await self.revisions.now_ms()
+        if known is not None:
+            # A clock that was set back must not make what is applied older than what was.
+            now_ms = max(now_ms, known.at_ms + 1)
         if isinstance(before, Standing):
             if before.revision.digest == digest:
                 return before.revision
-            # A clock that was set back must not make what is applied older than what was.
-            now_ms = max(now_ms, before.revision.at_ms + 1)
             new = before.applied.followed_by(config, now_ms)
         else:
             new = contents.first(config, now_ms)

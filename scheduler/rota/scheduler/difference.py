@@ -52,8 +52,8 @@ def compare(old: Config, new: Config) -> Difference:
     after = {job.ref: job for job in new.jobs}
     both = old.tenants.keys() & new.tenants.keys()
     return Difference(
-        groups_added=[group for group in new.groups if group not in set(old.groups)],
-        groups_removed=[group for group in old.groups if group not in set(new.groups)],
+        groups_added=sorted(set(new.groups) - set(old.groups)),
+        groups_removed=sorted(set(old.groups) - set(new.groups)),
         tenants_added=[name for name in new.tenants if name not in both],
         tenants_removed=[name for name in old.tenants if name not in both],
         tenants_changed={

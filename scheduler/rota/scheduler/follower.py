@@ -27,6 +27,8 @@ class Follower(Loop):
     again: a revision is only ever replaced by a later one.
     """
 
+    interruptible = True  # what is half followed is given up as well
+
     def __init__(
         self,
         *,

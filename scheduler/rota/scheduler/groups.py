@@ -91,7 +91,7 @@ class Groups:
             elif group in known and group not in self._idle:
                 self._idle.add(group)
             else:
-                await self._remove(group)
+                await self._remove(group, withdraw=group in known)
 
     async def _add(self, group: str) -> None:
         if group not in self._members:
@@ -105,18 +105,20 @@ class Groups:
         self._watching[group] = self._watch(leader)
         await leader.start()
 
-    async def _remove(self, group: str) -> None:
+    async def _remove(self, group: str, *, withdraw: bool) -> None:
+        if withdraw:
+            await self._catalog.withdraw([group])
+            self._log.info("group_withdrawn", group=group)
         self._idle.discard(group)
-        await self._catalog.withdraw([group])
-        member = self._members.pop(group, None)
+        member = self._members.get(group)
         if member is not None:
             await member.leader.stop()
             member.led.close()
             if group in self._watching:
                 self._watching.pop(group).cancel()
+            del self._members[group]
             self._balance.forget(group)
             self._balance.groups = len(self._members)
-        self._log.info("group_withdrawn", group=group)
 
 
 def unready(leaders: Mapping[str, Leader]) -> str:

@@ -24,6 +24,8 @@ class Reloader(Loop):
     configuration that lacks half of the tenants.
     """
 
+    interruptible = True  # nobody waits until much text is read
+
     def __init__(self, source: Source, *, apply: Apply, log: FilteringBoundLogger) -> None:
         super().__init__(log=log)
         self._source = source
