@@ -16,7 +16,7 @@ from rota.common.reconciliation import Reconciliation
 from rota.common.registration import Registration
 from rota.common.state import State
 from rota.common.store import Store
-from tests.support import builders
+from tests.support import builders, revisions
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 
 KEPT = {
@@ -54,12 +54,17 @@ def test_keys_are_documented(maker: object) -> None:
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
 def test_keys_of_a_group_share_a_slot(maker: object) -> None:
-    """All keys of a group hash alike, so that a script may touch them all in a cluster."""
+    """All keys of a group hash alike, so that a script may touch them all in a cluster.
+
+    So do those of the configuration: the hash tag of one is the whole name of the other.
+    """
     assert callable(maker)
     names = list(inspect.signature(maker).parameters)
     key = maker(*names)
 
-    assert names[:1] == re.findall(r"\{(.*?)\}", key)
+    tags = [keys.revisions()] if maker is keys.revision else names[:1]
+
+    assert tags == re.findall(r"\{(.*?)\}", key)
 
 
 async def test_types(store: Store) -> None:
@@ -83,17 +88,18 @@ async def test_types(store: Store) -> None:
     await store.link.command("RPUSH", keys.control(GROUP, builders.WORKER), "1")
     await store.link.command("ZADD", keys.leases(GROUP), 0, "acme/gone:1")
     await Reconciliation(store).reconcile(GROUP, [("lease", "acme/gone:1")])
+    revision = await revisions.make(store, b"content")
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     parameters = {
         "group": GROUP,
         "ref": ref,
         "job_id": job_id,
         "tenant": "acme",
-        "name": "acme",
         "handler": builders.HANDLER,
         "worker_id": builders.WORKER,
     }
     for maker in MAKERS:
+        parameters["name"] = revision.name if maker is keys.revision else "acme"
         needed = inspect.signature(maker).parameters.values()
         key = maker(*(parameters[p.name] for p in needed if p.default is p.empty))
         kind = await store.link.command("TYPE", key)

@@ -18,11 +18,8 @@ LONGER = {  # may only shrink
 }
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 OTHERS = [  # they move no run
-    scripts.LEAD,
-    scripts.LIMITS,
-    scripts.RECONCILE,
-    scripts.RECOUNT,
-    scripts.REGISTER,
+    *(scripts.LEAD, scripts.LIMITS, scripts.RECONCILE, scripts.RECOUNT, scripts.REGISTER),
+    scripts.SWITCH,
 ]
 BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
 

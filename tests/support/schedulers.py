@@ -25,7 +25,9 @@ GATE_MS = 500  # how long a store that was restarted stays closed
 class Rig:
     """A running scheduler, what it logged and what it heard."""
 
-    def __init__(self, url: str, jobs: Sequence[Job], groups: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, url: str, jobs: Sequence[Job], groups: tuple[str, ...] = (), gate_ms: int = GATE_MS
+    ) -> None:
         self.book = Logbook()
         self.heard: list[Completion] = []
         self.daemon = SchedulerDaemon(
@@ -33,7 +35,7 @@ class Rig:
             config(*jobs, groups=groups),
             log=self.book.log,
             heard=lambda group, completion, at_ms: self.heard.append(completion),
-            gate_ms=GATE_MS,
+            gate_ms=gate_ms,
         )
 
     async def leads(self) -> None:

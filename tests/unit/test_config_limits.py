@@ -60,6 +60,25 @@ def test_burst_of_a_second(written: str, burst: int) -> None:
     assert burst == rate.default_burst(*rate.parse(written))
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [(text, text) for text in ("7/d", "100/m", "5/s", "1/h", "999/s", "299/h", "86399/d")]
+    + [("6000/m", "100/s"), ("60/h", "1/m"), ("24/d", "1/h")],
+)
+def test_rate_is_shown(written: str, shown: str) -> None:
+    """A rate is shown as it is written, or as another way to write the same."""
+    count, period_ms = rate.parse(written)
+
+    assert shown == rate.text(period_ms / count)
+
+
+def test_burst_without_a_rate(tmp_path: Path) -> None:
+    """A burst of the defaults says nothing of a tenant that has no rate."""
+    defaults = "{rate_limit: 10/s, burst: 7}"
+
+    assert TenantLimits() == tenant(tmp_path, ", rate_limit: ~", defaults)
+
+
 def test_groups_and_handlers(tmp_path: Path) -> None:
     """Groups have a weight and a limit of their own; a handler's limit holds in every group."""
     text = (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rota.common import keys
-from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.limits import GroupLimits
 from rota.common.scripts import LIMITS
 from rota.common.store import Store
 
@@ -16,21 +16,25 @@ class Limiter:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.reopened = store.epochs.reopened  # called with a group whose store may have lost them
 
-    async def limit(self, group: str, limits: GroupLimits) -> None:
+    async def limit(
+        self, group: str, limits: GroupLimits, before: GroupLimits | None = None
+    ) -> None:
         """Let `limits` hold in `group` from now on, for those whose limits were raised, too.
 
         What runs already goes on. A handler that is not named has no limit any more; a tenant that
-        is not named keeps what it had.
+        is not named keeps what it had. Of what the store knows for certain, `before`, only what
+        differs is sent.
         """
-        known = await self._store.link.command("HKEYS", keys.caps(group))
-        gone = dict.fromkeys((name.decode() for name in known if name), 0)
-        rows: list[tuple[Any, ...]] = [
-            ("group", "", limits.weight, limits.max_concurrency, 0, 1, 0),
-            *(("handler", name, 1, n, 0, 1, 0) for name, n in (gone | limits.handlers).items()),
-        ]
-        await self._set(group, rows + _tenants(limits.tenants))
+        known = await self._handlers(group) if before is None else before.handlers
+        gone = dict.fromkeys((name for name in known if name not in limits.handlers), 0)
+        held = set() if before is None else set(_rows(before, before.handlers))
+        rows = _rows(limits, gone | limits.handlers)
+        await self._set(group, [row for row in rows if row not in held])
+
+    async def _handlers(self, group: str) -> list[str]:
+        names = await self._store.link.command("HKEYS", keys.caps(group))
+        return [name.decode() for name in names if name]
 
     async def _set(self, group: str, rows: list[tuple[Any, ...]]) -> None:
         # One after the other: between two of them others get their turn.
@@ -39,8 +43,12 @@ class Limiter:
             await self._store.ask([(LIMITS, group, [value for row in part for value in row])])
 
 
-def _tenants(tenants: Mapping[str, TenantLimits]) -> list[tuple[Any, ...]]:
+def _rows(limits: GroupLimits, handlers: Mapping[str, int]) -> list[tuple[Any, ...]]:
     return [
-        ("tenant", name, t.weight, t.max_concurrency, t.interval_ms, t.burst, t.max_backlog)
-        for name, t in tenants.items()
+        ("group", "", limits.weight, limits.max_concurrency, 0, 1, 0),
+        *(("handler", name, 1, most, 0, 1, 0) for name, most in handlers.items()),
+        *(
+            ("tenant", name, t.weight, t.max_concurrency, t.interval_ms, t.burst, t.max_backlog)
+            for name, t in limits.tenants.items()
+        ),
     ]

@@ -11,6 +11,7 @@ RECONCILE = "reconcile"
 RECOUNT = "recount"
 REGISTER = "register"
 LIMITS = "limits"
+SWITCH = "switch"  # without the library: see `plain`
 LIBRARY = ("lib", "fair", "runs", "turns")  # in this order in front of the scripts
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
@@ -40,3 +41,8 @@ def script(operation: str, gate_ms: int = GATE_MS) -> tuple[bytes, str]:
     texts = [source(name) for name in (*libraries(operation), operation)]
     text = "".join([shebang, constants, *texts]).encode()
     return text, sha1(text, usedforsecurity=False).hexdigest()
+
+
+def plain(name: str) -> str:
+    """Return a script that stands without the library, to be sent as a whole: it runs seldom."""
+    return source(name)

@@ -48,7 +48,7 @@ class Dispatcher(Loop):
         self._clock = clock
         self._outbox: dict[str, list[tuple[Job, Occurrence]]] = {}
         self._unsent: dict[str, str] = {}  # TENANT/JOB and job_id of what is in the outbox
-        self._bodies: dict[str, bytes] = {}
+        self._bodies: dict[str, tuple[Job, bytes]] = {}  # by TENANT/JOB
         self._over: set[str] = set()  # job_ids heard to be over while a round trip is under way
 
     def fire(self, job: Job, due_ms: int) -> None:
@@ -219,7 +219,8 @@ class Dispatcher(Loop):
             self.log.debug("run_enqueued", tenant=job.tenant, job=job.name, job_id=run.job_id)
 
     def _body(self, job: Job) -> bytes:
-        body = self._bodies.get(job.ref)
-        if body is None:
-            body = self._bodies[job.ref] = message.encode(message.request_for(job))
+        known, body = self._bodies.get(job.ref, (None, b""))
+        if known is not job:  # it was changed
+            body = message.encode(message.request_for(job))
+            self._bodies[job.ref] = job, body
         return body

@@ -1,7 +1,7 @@
 """What a scheduler does for one group while it leads it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,6 +12,7 @@ from rota.common.job import Job, job_id
 from rota.common.message import Completion
 from rota.common.service import Loop
 from rota.common.store import Store
+from rota.scheduler.applied import UNKNOWN, Since, timing
 from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.dispatcher import Dispatcher
@@ -22,6 +23,7 @@ from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
 
 _AT_A_TIME = 20  # jobs that are taken up before others have their turn
+_CHUNK = 200  # changed jobs whose slots are read in one go, shortly before they are changed
 
 
 class LedGroup:
@@ -30,7 +32,6 @@ class LedGroup:
     def __init__(
         self,
         group: str,
-        jobs: Sequence[Job],
         *,
         store: Store,
         catalog: Catalog,
@@ -44,7 +45,11 @@ class LedGroup:
         lease_ms: int,
     ) -> None:
         self._group = group
-        self._jobs = jobs
+        self._jobs: Sequence[Job] = ()
+        self._since: Mapping[str, Since] = {}
+        self._held: dict[str, Job] = {}  # what is in the engine, by TENANT/JOB
+        self._leading = False  # whether the group was begun
+        self._changing = asyncio.Lock()  # held by whoever puts jobs into the engine
         self._store = store
         self._catalog = catalog
         self._engine = engine
@@ -70,12 +75,15 @@ class LedGroup:
         What we had sent ourselves and the store does not know is awaited, too: when the gate has
         closed the auditor finds out what became of it.
         """
-        # Before the slots are read: a run that ends in between is then heard of.
-        after = await self._store.last_completion(self._group)
-        slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
-        self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
-        self._auditor = self._build_auditor()
-        adopted = await self._take_up_all(slots)
+        async with self._changing:
+            # Before the slots are read: a run that ends in between is then heard of.
+            after = await self._store.last_completion(self._group)
+            slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
+            opened_ms = await self._catalog.opened_ms(self._group)
+            self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
+            self._auditor = self._build_auditor()
+            adopted = await self._take_up_all(slots, opened_ms)
+            self._leading = True
         if self._left:
             self._auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
         self._left = {}
@@ -100,8 +108,8 @@ class LedGroup:
 
         That may be us, on a store that has forgotten them: we keep in mind what they were.
         """
-        for job in self._jobs:
-            self._engine.remove(job.ref)
+        self._leading = False
+        self.drop(list(self._held))
         left = [*self._dispatcher.forget(self._group), *self._awaited.forget(self._group)]
         self._left |= {run.job.ref: run for run in left}
         self._auditor = None
@@ -110,6 +118,31 @@ class LedGroup:
         self._watching = []
         loops, self._loops = self._loops, []
         await asyncio.gather(*(loop.stop() for loop in loops))
+
+    def close(self) -> None:
+        """Hear no more of the group's store."""
+        self._store.epochs.reopened.remove(self._reopened)
+
+    @property
+    def held(self) -> set[str]:
+        """Return TENANT/JOB of each job that is in the engine."""
+        return set(self._held)
+
+    def drop(self, refs: Iterable[str]) -> None:
+        """Fire these of the group's jobs no more, TENANT/JOB each; their runs in flight go on."""
+        for ref in refs:
+            if self._held.pop(ref, None) is not None:
+                self._engine.remove(ref)
+
+    async def follow(self, jobs: Sequence[Job], since: Mapping[str, Since]) -> None:
+        """Have these jobs from now on; of those in the engine only what differs is touched.
+
+        After a `StoreError` call it again: it goes on where it was.
+        """
+        async with self._changing:
+            self._jobs, self._since = jobs, since
+            if self._leading:
+                await self._change()
 
     def forget(self) -> None:
         """Keep nothing in mind: another scheduler looks after the runs now."""
@@ -126,15 +159,51 @@ class LedGroup:
             log=self._log,
         )
 
-    async def _take_up_all(self, slots: Sequence[Slot]) -> int:
+    async def _change(self) -> None:
+        wanted = {job.ref for job in self._jobs}
+        self.drop([ref for ref in self._held if ref not in wanted])
+        retimed: list[Job] = []
+        for job in self._jobs:
+            held = self._held.get(job.ref)
+            if held is None or timing(held) != timing(job):
+                retimed.append(job)
+            elif held != job:
+                self._held[job.ref] = job
+                self._engine.change(job)
+        for start in range(0, len(retimed), _CHUNK):
+            chunk = retimed[start : start + _CHUNK]
+            slots = await self._catalog.slots(self._group, [job.ref for job in chunk])
+            if not self._leading:  # lost meanwhile, and nothing of ours is in the engine
+                return
+            for job, slot in zip(chunk, slots, strict=True):
+                self._retime(job, slot)
+
+    def _retime(self, job: Job, slot: Slot) -> None:
+        if job.ref not in self._held:
+            self._take_up(job, slot, self._since.get(job.ref, UNKNOWN))
+            return
+        now_ms = self._clock.now_ms()
+        if self._engine.running(job.ref):  # the engine has heard more than the slot tells
+            slot = slot._replace(run=slot.run or job.ref)
+        elif slot.run:
+            slot = slot._replace(run=None, ended_ms=now_ms)
+        self._held[job.ref] = job
+        next_ms = first_due(job, slot, now_ms, self._since.get(job.ref, UNKNOWN))
+        self._engine.retime(job, next_ms=next_ms)
+
+    async def _take_up_all(self, slots: Sequence[Slot], opened_ms: int) -> int:
         adopted = 0
         for number, (job, slot) in enumerate(zip(self._jobs, slots, strict=True), start=1):
-            adopted += self._take_up(job, slot)
+            since = self._since.get(job.ref, UNKNOWN)
+            if since.known_ms:
+                # A store that may have lost writes may have forgotten what the job did before.
+                since = since._replace(known_ms=max(since.known_ms, opened_ms))
+            adopted += self._take_up(job, slot, since)
             if number % _AT_A_TIME == 0:
                 await service.give_way()  # leases are to be renewed, this group's and others'
         return adopted
 
-    def _take_up(self, job: Job, slot: Slot) -> bool:
+    def _take_up(self, job: Job, slot: Slot, since: Since) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""
         run = self._left.get(job.ref)
         if run is None or not run.unknown_to(slot):
@@ -142,7 +211,8 @@ class LedGroup:
         if run is not None:
             self._awaited.add(run)
             slot = slot._replace(run=run.job_id)
-        next_ms = first_due(job, slot, self._clock.now_ms())
+        next_ms = first_due(job, slot, self._clock.now_ms(), since)
+        self._held[job.ref] = job
         self._engine.add(job, next_ms=next_ms, running=run is not None)
         return run is not None
 

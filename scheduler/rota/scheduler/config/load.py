@@ -27,7 +27,7 @@ _SUFFIXES = (".yaml", ".yml")
 _T = TypeVar("_T")
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class Config(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A valid configuration, with every template and default applied."""
 
     groups: list[str]  # sorted; also those that have no tenant

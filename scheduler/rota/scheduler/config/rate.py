@@ -23,6 +23,15 @@ def parse(text: str) -> tuple[int, int]:
     return int(count), period_ms
 
 
+def text(interval_ms: float) -> str:
+    """Return the rate that lets one start each `interval_ms` as one writes it."""
+    for unit, period_ms in PERIODS_MS.items():
+        count = round(period_ms / interval_ms)
+        if count and period_ms / count == interval_ms:
+            return f"{count}/{unit}"
+    return f"1/{interval_ms}ms"  # nobody can write that
+
+
 def default_burst(count: int, period_ms: int) -> int:
     """Return how many may start at once where nobody says: a second's starts, at least one."""
     return max(1, -(-count * 1000 // period_ms))

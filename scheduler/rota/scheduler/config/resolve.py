@@ -85,7 +85,7 @@ def limits(spec: TenantSpec, base: DefaultsSpec) -> TenantLimits:
         weight=limit.weight(first(spec.weight, base.weight, 1.0)),
         max_concurrency=first(spec.max_concurrency, base.max_concurrency, None) or 0,
         interval_ms=period_ms / count,
-        burst=first(spec.burst, base.burst, rate.default_burst(count, period_ms) if written else 1),
+        burst=first(spec.burst, base.burst, rate.default_burst(count, period_ms)) if written else 1,
         max_backlog=first(spec.max_backlog, base.max_backlog, None) or 0,
     )
 
