@@ -163,6 +163,14 @@ async def test_gone_and_back(rig: Rig) -> None:
     assert "0 0 1 0" == (await rig.tenant("gold", "acme")).replace("0.0", "0")
 
 
+async def test_back_as_it_was(rig: Rig) -> None:
+    """A group that comes back is told all of its limits: nobody looked after it meanwhile."""
+    everything = list(await rig.told(LIMITS))
+    await rig.publisher.follow({"silver": LIMITS["silver"]})
+
+    assert [row for row in everything if row[0] == "gold"] == await rig.told(LIMITS)
+
+
 async def test_after_a_loss(rig: Rig, store: Store) -> None:
     """A store that lost its data is told all limits of the group again before its gate closes."""
     await rig.publisher.follow(LIMITS)
@@ -220,8 +228,9 @@ async def test_followed_while_told_again(rig: Rig, monkeypatch: pytest.MonkeyPat
     begun, go_on, limit = asyncio.Event(), asyncio.Event(), rig.limiter.limit
 
     async def slow(group: str, limits: GroupLimits, before: GroupLimits | None = None) -> None:
-        begun.set()
-        await go_on.wait()
+        if limits.weight == 2.0:  # the former ones
+            begun.set()
+            await go_on.wait()
         await limit(group, limits, before)
 
     monkeypatch.setattr(rig.limiter, "limit", slow)
@@ -229,8 +238,8 @@ async def test_followed_while_told_again(rig: Rig, monkeypatch: pytest.MonkeyPat
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(rig.publisher.turn())
         await begun.wait()
-        tasks.create_task(rig.publisher.follow({GROUP: GroupLimits(weight=5.0)}))
-        await asyncio.sleep(0)
+        follows = rig.publisher.follow({GROUP: GroupLimits(weight=5.0)})
+        await asyncio.wait([tasks.create_task(follows)], timeout=0.2)  # it is to wait for its turn
         go_on.set()
 
     assert {GROUP: 5.0} == await Catalog(rig.store.link).weights([GROUP])
