@@ -1,6 +1,5 @@
 """Looks whether awaited runs of a group are still in flight: what got lost must not wedge a job."""
 
-import asyncio
 from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
@@ -40,18 +39,19 @@ class Auditor(Loop):
         self._again = again
         self._clock = clock
         self._all = False  # whether to look at young runs, too
+        self._gate_until = 0.0  # monotonic seconds; before, nobody knows what was lost
 
     def reopened(self, wait_s: float) -> None:
         """Look at every run once the gate, open for `wait_s` seconds, has closed."""
-
-        def look() -> None:
-            self._all = True
-            self.wake()
-
-        asyncio.get_running_loop().call_later(wait_s, look)
+        self._all = True
+        self._gate_until = self._clock.monotonic() + wait_s
+        self.wake()
 
     async def turn(self) -> float:
         """Free the jobs whose run is over; enqueue again what was lost."""
+        gate_s = self._gate_until - self._clock.monotonic()
+        if gate_s > 0:
+            return gate_s
         young = 0.0 if self._all else _PERIOD
         self._all = False
         runs = self._awaited.of(self._group, before=self._clock.monotonic() - young)

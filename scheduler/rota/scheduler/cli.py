@@ -34,8 +34,22 @@ app.add_typer(config_cli.app)
 app.add_typer(dead_cli.app, name="dead")
 
 
+def _print_version(given: bool) -> None:
+    if given:
+        from rota.common import command
+
+        command.print_version()
+        raise typer.Exit
+
+
 @app.callback()
-def sched() -> None:
+def sched(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
     """Schedule the recurring jobs of many tenants."""
 
 
@@ -100,7 +114,7 @@ def check(
                 ("JOB", "HANDLER", "REASON"),
                 [(m.job, m.handler, m.reason) for m in mismatches],
             )
-            counts = ", ".join(f"{n} {name}" for name, n in sizes.items())
+            counts = ", ".join(output.counted(n, name[:-1]) for name, n in sizes.items())
             output.write_line(f"{'ok' if not mismatches else 'not ok'}: {counts}")
         sys.exit(3 if mismatches else 0)
 
@@ -228,12 +242,22 @@ def cancel(job_id: JobIdArgument, form: OutputOption = Output.TABLE) -> None:
     from rota.scheduler import canceller, output
 
     with command.exit_codes():
-        _check_ref(job_id.partition(":")[0])
+        _check_job_id(job_id)
         word = session.ask(lambda link: canceller.cancel(job_id, link))
         if form is Output.JSON:
             output.write_json({"job_id": job_id, "state": word})
         else:
             output.write_line(f"{job_id}  {word}")
+
+
+def _check_job_id(job_id: str) -> None:
+    from rota.common import names
+    from rota.common.errors import UsageError
+
+    try:
+        names.split_job_id(job_id)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _check_ref(ref: str) -> None:

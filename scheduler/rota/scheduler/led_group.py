@@ -66,6 +66,7 @@ class LedGroup:
         self._auditor: Auditor | None = None
         self._left: dict[str, InFlight] = {}  # what was under way when we ceased to lead
         self._closed_at = 0.0  # monotonic seconds at which the gate is closed
+        self._closing: asyncio.TimerHandle | None = None  # tells so
         store.epochs.reopened.append(self._reopened)
 
     async def begin(self) -> int:
@@ -121,6 +122,8 @@ class LedGroup:
     def close(self) -> None:
         """Hear no more of the group's store."""
         self._store.epochs.reopened.remove(self._reopened)
+        if self._closing is not None:
+            self._closing.cancel()
 
     @property
     def held(self) -> set[str]:
@@ -219,9 +222,16 @@ class LedGroup:
         if group != self._group:
             return
         self._closed_at = self._clock.monotonic() + wait_s
+        if self._closing is not None:
+            self._closing.cancel()
+        self._closing = asyncio.get_running_loop().call_later(wait_s, self._closed)
         if self._auditor is not None:
             self._log.warning("store_reopened", group=group, gate_s=wait_s)
             self._auditor.reopened(wait_s)
+
+    def _closed(self) -> None:
+        if self._auditor is not None:
+            self._log.info("gate_closed", group=self._group)
 
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         if completion.outcome == "retrying":
