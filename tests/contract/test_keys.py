@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rota.common
-from rota.common import keys
+from rota.common import keys, names
 from rota.common.catalog import Catalog
 from rota.common.job import Job, Schedule
 from rota.common.limiter import Limiter
@@ -56,13 +56,13 @@ def test_keys_are_documented(maker: object) -> None:
 def test_keys_of_a_group_share_a_slot(maker: object) -> None:
     """All keys of a group hash alike, so that a script may touch them all in a cluster.
 
-    So do those of the configuration: the hash tag of one is the whole name of the other.
+    So do those of the configuration, by a tag that no group can have.
     """
     assert callable(maker)
-    names = list(inspect.signature(maker).parameters)
-    key = maker(*names)
+    parameters = list(inspect.signature(maker).parameters)
+    key = maker(*parameters)
 
-    tags = [keys.revisions()] if maker is keys.revision else names[:1]
+    tags = [":revisions"] if maker in (keys.revisions, keys.revision) else parameters[:1]
 
     assert tags == re.findall(r"\{(.*?)\}", key)
 
@@ -151,3 +151,10 @@ async def test_every_other_key_expires(store: Store) -> None:
     forever = {name for name, ms in zip(names, times, strict=True) if ms < 0}
 
     assert {keys.dead(GROUP), keys.workers(GROUP), keys.wake(GROUP)} == forever
+
+
+def test_no_group_is_called_like_the_revisions() -> None:
+    """The hash tag of the configuration's keys is no name of a group; all keys begin alike."""
+    assert not names.is_name(":revisions")
+    assert keys.root(":revisions") == keys.revisions()
+    assert keys.revision("1:a").startswith("rota:")

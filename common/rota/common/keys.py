@@ -14,9 +14,9 @@ def groups() -> str:
 def revisions() -> str:
     """Return the HASH of the configuration's revisions, name to msgpack of `Revision`. Kept.
 
-    `current` holds the name of the one that schedulers follow.
+    `current` holds the name of the one that schedulers follow. No group can have its hash tag.
     """
-    return "rota:revisions"
+    return "rota:{:revisions}"
 
 
 def revision(name: str) -> str:
@@ -24,7 +24,7 @@ def revision(name: str) -> str:
 
     In the same slot of a Redis Cluster as `revisions`, so that one script may touch both.
     """
-    return f"{{{revisions()}}}:{name}"
+    return f"{revisions()}:{name}"
 
 
 def root(group: str) -> str:

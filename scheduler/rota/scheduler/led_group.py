@@ -122,6 +122,8 @@ class LedGroup:
     def close(self) -> None:
         """Hear no more of the group's store."""
         self._store.epochs.reopened.remove(self._reopened)
+        if self._closing is not None:
+            self._closing.cancel()
 
     @property
     def held(self) -> set[str]:

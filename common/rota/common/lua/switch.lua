@@ -20,7 +20,7 @@ if before ~= ARGV[1] then
   word = 'moved'
   return word
 end
-if call('PERSIST', '{' .. root .. '}:' .. name) == 0 then
+if call('PERSIST', root .. ':' .. name) == 0 then
   word = 'gone'
   return word
 end
@@ -36,6 +36,6 @@ table.sort(names, function(a, b)
 end)
 for i = tonumber(ARGV[4]), #names do
   call('HDEL', root, names[i])
-  call('UNLINK', '{' .. root .. '}:' .. names[i])
+  call('UNLINK', root .. ':' .. names[i])
 end
 return word
