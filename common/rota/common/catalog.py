@@ -12,6 +12,7 @@ from rota.common.link import Link
 from rota.common.worker_info import REGISTRATION_MS, SILENT_MS, WorkerInfo
 
 _CHUNK = 1_000  # commands in one round trip
+_FIELDS = 200  # of a hash that one command sets or deletes
 
 _PRIORITIES = get_args(Priority)
 _jobs = msgspec.msgpack.Decoder(Job)
@@ -34,6 +35,11 @@ class Seen(NamedTuple):
 
     at_ms: int  # by the store's clock
     ms_ago: int
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether it has missed two registrations: it hangs, is cut off or dead."""
+        return self.ms_ago > SILENT_MS
 
 
 class Leadership(NamedTuple):
@@ -75,28 +81,15 @@ class Catalog:
         found = await self._link.command("HGETALL", key)
         known = {ref.decode(): value for ref, value in found.items()}
         new = [(ref, value) for ref, value in wanted.items() if known.get(ref) != value]
-        commands: list[tuple[Any, ...]] = []
-        if group not in await self.groups():
-            commands.append(("SADD", keys.groups(), group))
-        commands += [
-            ("HSET", key, *(value for pair in chunk for value in pair))
-            for chunk in _chunks(new, 200)
-        ]
-        commands += [
-            ("HDEL", key, *chunk) for chunk in _chunks(sorted(known.keys() - wanted.keys()), 200)
-        ]
-        await self._many(commands)
+        gone = sorted(known.keys() - wanted.keys())
+        listed = await self._link.command("SISMEMBER", keys.groups(), group)
+        enlisting = [] if listed else [("SADD", keys.groups(), group)]
+        await self._many([*enlisting, *_changes(key, new, gone)])
 
     async def amend(self, group: str, jobs: Sequence[Job], gone: Sequence[str]) -> None:
         """Publish these jobs of `group` anew and forget those in `gone`; all others stay."""
-        key = keys.jobs(group)
         pairs = [(job.ref, message.encode(job)) for job in jobs]
-        commands: list[tuple[Any, ...]] = [
-            ("HSET", key, *(value for pair in chunk for value in pair))
-            for chunk in _chunks(pairs, 200)
-        ]
-        commands += [("HDEL", key, *chunk) for chunk in _chunks(gone, 200)]
-        await self._many(commands)
+        await self._many(_changes(keys.jobs(group), pairs, gone))
 
     async def withdraw(self, groups: Sequence[str]) -> None:
         """Forget groups that the configuration no longer has, and their published jobs."""
@@ -197,7 +190,7 @@ class Catalog:
     async def live_workers(self, group: str) -> list[WorkerInfo]:
         """Return the workers of `group` that have not missed two registrations there."""
         seen = await self.seen(group)
-        live = {worker for worker, last in seen.items() if last.ms_ago <= SILENT_MS}
+        live = {worker for worker, last in seen.items() if not last.silent}
         return [worker for worker in await self.workers(group) if worker.id in live]
 
     async def leadership(self, group: str) -> Leadership:
@@ -232,6 +225,17 @@ class Catalog:
         for chunk in _chunks(commands, _CHUNK):
             replies += await self._link.pipeline(chunk)
         return replies
+
+
+def _changes(
+    key: str, pairs: Sequence[tuple[str, bytes]], gone: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """Return the commands that set fields of a hash and delete others, none of them long."""
+    setting = [
+        ("HSET", key, *(value for pair in chunk for value in pair))
+        for chunk in _chunks(pairs, _FIELDS)
+    ]
+    return [*setting, *(("HDEL", key, *chunk) for chunk in _chunks(gone, _FIELDS))]
 
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -1,5 +1,6 @@
 """What a worker tells about itself when it registers."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -28,3 +29,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: int  # wall time of the worker
     running: int = 0  # runs at the time of the last registration
     handlers: list[HandlerInfo] = []
+
+
+def served(workers: Iterable[WorkerInfo]) -> set[str]:
+    """Return the names of the handlers that these workers serve together."""
+    return {handler.name for worker in workers for handler in worker.handlers}

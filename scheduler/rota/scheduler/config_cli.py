@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rota.scheduler import session
+from rota.scheduler import consent, session
 from rota.scheduler.options import Output, OutputOption
 
 if TYPE_CHECKING:
@@ -157,7 +157,11 @@ def _apply(config: "Config", name: str, yes: bool, everything: bool, form: Outpu
     if form is Output.TABLE:
         _show(made, known, form)
     if made.changes and not yes:
-        _consent(made)
+        consent.ask(
+            f"apply this to revision {made.revision}?",
+            nobody="not applied: nobody is there to say yes; add --yes",
+            no="not applied",
+        )
     revision = session.ask(lambda link: Applier(link, command=name).apply(config, before))
     if form is Output.JSON:
         output.write_json({"revision": revision.number, "plan": made})
@@ -172,14 +176,3 @@ def _show(plan: "Plan", known: "Revision | None", form: Output) -> None:
         output.write_json(plan)
     else:
         plan_page.show(plan, known)
-
-
-def _consent(plan: "Plan") -> None:
-    from rota.common.errors import Refused
-
-    if not sys.stdin.isatty():
-        raise Refused("not applied: nobody is there to say yes; add --yes")
-    sys.stderr.write(f"apply this to revision {plan.revision}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused("not applied")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rota.scheduler import session
+from rota.scheduler import consent, session
 from rota.scheduler.options import Output, OutputOption
 
 if TYPE_CHECKING:
@@ -93,26 +93,26 @@ def show(
             output.write_line(output.printable(line))
 
 
-@app.command()
-def replay(
-    job_ids: JobIds = None,
-    *,
-    group: Group = "",
-    tenant: Tenant = "",
-    job: JobName = "",
-    error: Error = "",
-    older_than: Older = "",
-    newer_than: Newer = "",
-    yes: Yes = False,
-    form: OutputOption = Output.TABLE,
-) -> None:
-    """Try dead letters again, with all their attempts; not while another run of the job is on."""
-    from rota.common import command
+def _verb(name: str, about: str) -> None:
+    """Add the command that does `name` to the dead letters that are meant."""
 
-    with command.exit_codes():
-        _act(
-            "replay",
-            _filter(
+    @app.command(name, help=about)
+    def act(
+        job_ids: JobIds = None,
+        *,
+        group: Group = "",
+        tenant: Tenant = "",
+        job: JobName = "",
+        error: Error = "",
+        older_than: Older = "",
+        newer_than: Newer = "",
+        yes: Yes = False,
+        form: OutputOption = Output.TABLE,
+    ) -> None:
+        from rota.common import command
+
+        with command.exit_codes():
+            wanted = _filter(
                 job_ids,
                 group=group,
                 tenant=tenant,
@@ -120,43 +120,15 @@ def replay(
                 error=error,
                 older_than=older_than,
                 newer_than=newer_than,
-            ),
-            yes,
-            form,
-        )
+            )
+            _act(name, wanted, yes, form)
 
 
-@app.command()
-def purge(
-    job_ids: JobIds = None,
-    *,
-    group: Group = "",
-    tenant: Tenant = "",
-    job: JobName = "",
-    error: Error = "",
-    older_than: Older = "",
-    newer_than: Newer = "",
-    yes: Yes = False,
-    form: OutputOption = Output.TABLE,
-) -> None:
-    """Delete dead letters and their payload for good."""
-    from rota.common import command
-
-    with command.exit_codes():
-        _act(
-            "purge",
-            _filter(
-                job_ids,
-                group=group,
-                tenant=tenant,
-                job=job,
-                error=error,
-                older_than=older_than,
-                newer_than=newer_than,
-            ),
-            yes,
-            form,
-        )
+_verb(
+    "replay",
+    "Try dead letters again, with all their attempts; not while another run of the job is on.",
+)
+_verb("purge", "Delete dead letters and their payload for good.")
 
 
 def _filter(
@@ -202,7 +174,8 @@ def _act(verb: str, wanted: "Filter", yes: bool, form: Output) -> None:
         raise UsageError("say which: a JOB_ID, or a filter such as --tenant or --older-than")
     letters = session.ask(lambda link: dead.find(wanted, link))
     if dead.needs_consent(wanted, letters) and not yes:
-        _consent(verb, letters)
+        doing = f"{verb} {output.counted(len(letters), 'dead letter')}"
+        consent.ask(f"{doing}?", nobody=f"not done: this would {doing}; add --yes", no="not done")
     act = dead.replay if verb == "replay" else dead.purge
     done = session.ask(lambda link: act(letters, link))
     if form is Output.JSON:
@@ -215,19 +188,6 @@ def _act(verb: str, wanted: "Filter", yes: bool, form: Output) -> None:
         if not letters:
             sys.stderr.write(f"nothing to {verb}: no dead letter matches\n")
     sys.exit(6 if done.refused else 0)
-
-
-def _consent(verb: str, letters: "list[DeadLetter]") -> None:
-    from rota.common.errors import Refused
-    from rota.scheduler import output
-
-    number = output.counted(len(letters), "dead letter")
-    if not sys.stdin.isatty():
-        raise Refused(f"not done: this would {verb} {number}; add --yes")
-    sys.stderr.write(f"{verb} {number}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused("not done")
 
 
 def _shown(letter: "DeadLetter") -> dict[str, Any]:

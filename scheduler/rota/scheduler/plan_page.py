@@ -74,25 +74,18 @@ def _counts(plan: Plan) -> list[str]:
 
 def _lines(plan: Plan) -> list[str]:
     n = plan.counts
-    lines = [f"+ group {group}" for group in plan.groups_added]
-    lines += _more(n.groups_added, plan.groups_added, "groups added")
-    for group in plan.groups_changed:
-        lines += [f"~ group {group.group}", *_table(group.fields)]
-    lines += _more(n.groups_changed, plan.groups_changed, "groups changed")
-    lines += [f"- group {group}" for group in plan.groups_removed]
-    lines += _more(n.groups_removed, plan.groups_removed, "groups removed")
+    lines = _names("+", "group", plan.groups_added, n.groups_added)
+    groups = [(each.group, each.fields) for each in plan.groups_changed]
+    lines += _changes("group", groups, n.groups_changed)
+    lines += _names("-", "group", plan.groups_removed, n.groups_removed)
     lines += [f"~ {field.field}  {_change(field)}" for field in plan.settings]
     lines += _more(n.settings_changed, plan.settings, "settings changed")
-    for handler in plan.handlers_changed:
-        lines += [f"~ handler {handler.handler}", *_table(handler.fields)]
-    lines += _more(n.handlers_changed, plan.handlers_changed, "handlers changed")
-    lines += [f"+ tenant {tenant}" for tenant in plan.tenants_added]
-    lines += _more(n.tenants_added, plan.tenants_added, "tenants added")
-    for tenant in plan.tenants_changed:
-        lines += [f"~ tenant {tenant.tenant}", *_table(tenant.fields)]
-    lines += _more(n.tenants_changed, plan.tenants_changed, "tenants changed")
-    lines += [f"- tenant {tenant}" for tenant in plan.tenants_removed]
-    lines += _more(n.tenants_removed, plan.tenants_removed, "tenants removed")
+    handlers = [(each.handler, each.fields) for each in plan.handlers_changed]
+    lines += _changes("handler", handlers, n.handlers_changed)
+    lines += _names("+", "tenant", plan.tenants_added, n.tenants_added)
+    tenants = [(each.tenant, each.fields) for each in plan.tenants_changed]
+    lines += _changes("tenant", tenants, n.tenants_changed)
+    lines += _names("-", "tenant", plan.tenants_removed, n.tenants_removed)
     for sign, jobs, count, word in (
         ("+", plan.added, n.jobs_added, "added"),
         ("~", plan.changed, n.jobs_changed, "changed"),
@@ -102,6 +95,16 @@ def _lines(plan: Plan) -> list[str]:
             lines += _job(sign, job)
         lines += _more(count, jobs, f"jobs {word}")
     return lines
+
+
+def _names(sign: str, kind: str, names: Sequence[str], count: int) -> list[str]:
+    word = "added" if sign == "+" else "removed"
+    return [f"{sign} {kind} {name}" for name in names] + _more(count, names, f"{kind}s {word}")
+
+
+def _changes(kind: str, rows: Sequence[tuple[str, Sequence[Field]]], count: int) -> list[str]:
+    lines = [line for name, fields in rows for line in (f"~ {kind} {name}", *_table(fields))]
+    return lines + _more(count, rows, f"{kind}s changed")
 
 
 def _job(sign: str, job: JobPlan) -> list[str]:

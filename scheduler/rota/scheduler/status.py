@@ -4,11 +4,11 @@ from collections import Counter
 
 import msgspec
 
-from rota.common import clock
+from rota.common import clock, worker_info
 from rota.common.catalog import Catalog, GroupCounts, Leadership, Seen
 from rota.common.errors import NotFound
 from rota.common.job import Job
-from rota.common.worker_info import SILENT_MS, WorkerInfo
+from rota.common.worker_info import WorkerInfo
 from rota.scheduler.preview import describe
 
 
@@ -100,9 +100,11 @@ async def gather(catalog: Catalog, tenant: str | None = None, *, jobs: bool = Fa
     for group in await catalog.groups():
         here = await catalog.workers(group)
         workers.update({worker.id: worker for worker in here})
-        for worker, last in (await catalog.seen(group)).items():
+        last_seen = await catalog.seen(group)
+        for worker, last in last_seen.items():
             seen[worker] = max(last, seen.get(worker, last))
-        await _add_group(status, catalog, group)
+        live = [w for w in here if w.id in last_seen and not last_seen[w.id].silent]
+        await _add_group(status, catalog, group, live)
     running = Counter(run.worker for run in status.runs)
     if tenant is not None:
         _narrow(status, tenant)
@@ -114,8 +116,9 @@ async def gather(catalog: Catalog, tenant: str | None = None, *, jobs: bool = Fa
     return status
 
 
-async def _add_group(status: Status, catalog: Catalog, group: str) -> None:
-    workers = await catalog.live_workers(group)
+async def _add_group(
+    status: Status, catalog: Catalog, group: str, workers: list[WorkerInfo]
+) -> None:
     leadership = await catalog.leadership(group)
     jobs = await catalog.jobs(group)
     counts = await catalog.counts(group)
@@ -128,11 +131,7 @@ async def _add_group(status: Status, catalog: Catalog, group: str) -> None:
         for i, w, a, at in running
     ]
     if status.jobs is not None:
-        status.jobs += await _job_rows(catalog, group, jobs, _served(workers))
-
-
-def _served(workers: list[WorkerInfo]) -> set[str]:
-    return {handler.name for worker in workers for handler in worker.handlers}
+        status.jobs += await _job_rows(catalog, group, jobs, worker_info.served(workers))
 
 
 async def _job_rows(
@@ -176,7 +175,7 @@ def _group_row(
         retrying=counts.retrying,
         dead=counts.dead,
         workers=len(workers),
-        unserved=sorted({job.handler for job in jobs} - _served(workers)),
+        unserved=sorted({job.handler for job in jobs} - worker_info.served(workers)),
         repairs=counts.repairs,
     )
 
@@ -212,7 +211,7 @@ def _worker_row(worker: WorkerInfo, running: int, seen: Seen) -> WorkerRow:
         started=clock.iso(worker.started_ms // 1000 * 1000),
         seen=clock.iso(seen.at_ms // 1000 * 1000),
         seen_ms_ago=seen.ms_ago,
-        silent=seen.ms_ago > SILENT_MS,
+        silent=seen.silent,
         handlers=sorted(handler.name for handler in worker.handlers),
     )
 

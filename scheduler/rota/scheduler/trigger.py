@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from rota.common import message
+from rota.common import message, worker_info
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import NotFound, Refused, StoreUnavailable
@@ -141,8 +141,7 @@ async def _loss(job: Job, run_id: str, store: Store, catalog: Catalog) -> str:
 
 
 async def _tell_unserved(job: Job, catalog: Catalog) -> bool:
-    workers = await catalog.workers(job.group)
-    if any(handler.name == job.handler for worker in workers for handler in worker.handlers):
+    if job.handler in worker_info.served(await catalog.workers(job.group)):
         return False
     sys.stderr.write(f"waiting: no worker serves {job.handler} in group {job.group} yet\n")
     return True

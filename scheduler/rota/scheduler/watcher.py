@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common import worker_info
 from rota.common.catalog import Catalog
 from rota.common.job import Job
 from rota.common.service import Loop
@@ -38,7 +39,7 @@ class Watcher(Loop):
         self._rounds += 1
         for group, needed in list(self._needed.items()):
             workers = await self._catalog.workers(group)
-            served = {handler.name for worker in workers for handler in worker.handlers}
+            served = worker_info.served(workers)
             # Workers that start with us need a moment to register.
             if needed is self._needed.get(group) and (served or self._rounds > 1):
                 self._report(group, needed, set(needed) - served)
