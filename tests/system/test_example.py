@@ -26,7 +26,8 @@ pytestmark = [
 def example(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Start the example with `tmp_path` as the folder for temporary files."""
     subprocess.run([sys.executable, ROOT / ".ci" / "bootstrap.py"], check=True)
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    # Without what Python itself would leave behind at its first start.
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("ROTA_EXAMPLE_DATA", None)
     command = [sys.executable, str(ROOT / "examples" / "saas")]
     with subprocess.Popen(
