@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 from rota.common import keys
 from rota.common.link import Call
+from rota.common.scripts import LIBRARY
 from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
 
 _LUA = resources.files("rota.common") / "lua"
-SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - {"lib"})
+SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - {*LIBRARY})
 
 
 class Reply(NamedTuple):

@@ -17,6 +17,7 @@
 
 if wait > 0 then return reply end
 local term = tonumber(ARGV[2])
+local others  -- tenants that have queued runs
 local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
 for i = 3, #ARGV, 8 do
   local id, due = ARGV[i], tonumber(ARGV[i + 4])
@@ -34,15 +35,19 @@ for i = 3, #ARGV, 8 do
   elseif due == 0 and call('EXISTS', P .. ':j:' .. id) == 1 then
     word = 'past'  -- a triggered run moves no cursor, but what is left of it tells
   else
+    if s[1] then note_gone(s[1], 'lost', '') end  -- its record is
+    others = others or call('ZCARD', P .. ':active')
+    local ahead = push(id, tenant(ARGV[i + 1]), 'RPUSH') - 1
+    if ahead == 0 then others = others + 1 end
     call('HSET', P .. ':j:' .. id, 'state', 'queued', 'tenant', ARGV[i + 1], 'job', ARGV[i + 2],
          'handler', ARGV[i + 3], 'due', ARGV[i + 4], 'attempt', 0, 'attempts', ARGV[i + 5],
-         'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'queued_at', int(now))
+         'keep', ARGV[i + 6], 'body', ARGV[i + 7],
+         'queued', NOW .. ' ' .. ahead .. ' ' .. others - 1)
     if due > 0 then
       call('HSET', slot, 'run', id, 'due', ARGV[i + 4])
     else
       call('HSET', slot, 'run', id)
     end
-    push(id, tenant(ARGV[i + 1]), 'RPUSH')
   end
   answer(word, detail)
 end

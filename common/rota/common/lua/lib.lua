@@ -44,6 +44,8 @@ local function int(n)
   return string.format('%.0f', n)
 end
 
+local NOW = int(now)
+
 -- Whether the caller knows better than the store: it has heard of an epoch that the store has
 -- forgotten, or it knew the group before somebody without knowledge began it anew (`born`).
 local function witnesses(known)
@@ -102,10 +104,12 @@ local function make_busy(t)
 end
 
 -- Put a pointer into the tenant's queue; `command` is RPUSH, or LPUSH for one that had its turn.
+-- Returns how many it holds then.
 local function push(id, t, command)
-  call(command, t.queue, id)
+  local length = call(command, t.queue, id)
   make_busy(t)
   t.queued, pushed = true, pushed + 1
+  return length
 end
 
 -- Write back what changed and wake one idle worker for each run that became claimable.
@@ -132,120 +136,3 @@ local function save()
   end
 end
 
--- Return the run's fields if `fence` is the one under which it is running, else nil.
-local function held_by(id, fence)
-  local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
-                 'attempt', 'attempts', 'worker', 'keep', 'cancel')
-  if r[1] ~= 'running' or (fence and r[2] ~= fence) then return nil end
-  return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
-          charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
-          worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11]}
-end
-
--- Let `t` pay for a run that starts now, under `held` and the worker's lease.
-local function begin_attempt(id, t, held, worker, lease)
-  make_busy(t)
-  call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', int(held), 'worker', worker,
-       'at', int(now), 'charged', t.est)
-  call('ZADD', P .. ':leases', int(now + lease), id)
-  charge(t, t.est)
-  t.running, running = t.running + 1, running + 1
-end
-
--- End the attempt: the lease goes, the tenant pays what the attempt really took.
-local function end_attempt(run)
-  local t = tenant(run.tenant)
-  local actual = now - run.at
-  charge(t, actual - run.charged)
-  t.est = t.est + 0.2 * (actual - t.est)
-  t.running, running = t.running - 1, running - 1
-  call('ZREM', P .. ':leases', run.id)
-  return t
-end
-
--- Take the run out of wherever it waits or runs; pointers to it are hints and may stay.
-local function withdraw(id)
-  local run = held_by(id)
-  if run then end_attempt(run) end
-  call('ZREM', P .. ':retries', id)
-end
-
-local function slot_of(id)
-  return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
-end
-
--- Note a repair: for the caller, and for whoever counts them.
-local function repaired(word, name)
-  call('HINCRBY', P .. ':repairs', word, 1)
-  answer(word, name)
-end
-
--- Whether the store may have forgotten that `id` was claimed under `held`: the run has not ended,
--- and no later claim of it is known, nor a later end of its job. With `of_run`, a run that is in
--- flight is judged alone.
-local function forgotten(id, held, of_run)
-  local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
-  if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
-  if r[2] and tonumber(r[2]) >= held then return false end
-  if r[1] and of_run then return true end
-  local s = call('HMGET', slot_of(id), 'last', 'fence')
-  return s[1] ~= id and tonumber(s[2] or 0) < held
-end
-
--- Note that the occurrence that was due at `due` was accepted; 0 for a run that stands for none.
-local function advance_cursor(slot, due)
-  if due > 0 and due > tonumber(call('HGET', slot, 'due') or 0) then
-    call('HSET', slot, 'due', int(due))
-  end
-end
-
--- How long until the first entry of a ZSET of times is due, in ms; -1 if there is none.
-local function until_first(key)
-  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  return first[2] and math.max(0, tonumber(first[2]) - now) or -1
-end
-
-local function publish(completion)
-  call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', int(now))
-end
-
--- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
--- that of the job's last end; a completion that is taken again may be older.
-local function finish(run, outcome, completion, result)
-  local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. run.tenant .. '/' .. run.job
-  local s = call('HMGET', slot, 'run', 'fence')
-  if s[1] == run.id then call('HDEL', slot, 'run') end
-  if tonumber(s[2] or 0) < tonumber(run.fence) then
-    call('HSET', slot, 'ended', int(now), 'outcome', outcome, 'last', run.id, 'fence', run.fence)
-  end
-  publish(completion)
-  local ttl = run.keep
-  if outcome == 'dead' then
-    ttl = DEAD_TTL
-    call('ZADD', P .. ':dead', now, run.id)
-    call('ZREMRANGEBYSCORE', P .. ':dead', '-inf', int(now - DEAD_TTL))
-    for _, old in ipairs(call('ZRANGE', P .. ':dead', 0, -DEAD_CAP - 1)) do
-      call('ZREM', P .. ':dead', old)
-      call('DEL', P .. ':j:' .. old)
-    end
-  end
-  if ttl > 0 then
-    call('HSET', record, 'state', outcome, 'completion', completion, 'result', result)
-    call('PEXPIRE', record, int(ttl))
-  else
-    call('DEL', record)
-  end
-end
-
--- Return what a completion says that no worker wrote.
-local function report_on(run, outcome, kind, text)
-  return {v = 1, job_id = run.id, tenant = run.tenant, job = run.job, attempt = run.attempt,
-          worker = run.worker, took_ms = run.at and now - run.at or 0, outcome = outcome,
-          error = {kind = kind, message = text}}
-end
-
--- End the run as cancelled, where no worker reports that.
-local function cancelled(run)
-  local report = report_on(run, 'cancelled', 'Cancelled', 'cancelled while no handler ran')
-  finish(run, 'cancelled', cmsgpack.pack(report), '')
-end

@@ -22,8 +22,10 @@ elseif other and call('EXISTS', P .. ':j:' .. other) == 1 then
 elseif not r[3] or not r[4] then
   answer('lost', id)
 else
+  local past = cmsgpack.unpack(call('HGET', record, 'past') or cmsgpack.pack({0, {}, 0}))
   call('HDEL', record, 'completion', 'result', 'rested', 'cancel')
-  call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued_at', int(now))
+  call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued', NOW .. ' 0 0',
+       'past', cmsgpack.pack({0, {}, past[3] + 1}))
   call('PERSIST', record)
   call('ZREM', P .. ':dead', id)
   call('HSET', slot, 'run', id)
