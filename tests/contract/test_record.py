@@ -120,12 +120,6 @@ async def test_not_enqueued_afterwards(store: Store) -> None:
     assert "past" == (await builders.enqueue(store, builders.occurrence()))[0][0]
 
 
-async def test_nothing_expected(store: Store) -> None:
-    """A job's beginning moves its cursor and is no entry."""
-    assert ["recorded"] == await record(store, Note(REF, "", "", 0, DUE_MS, 0))
-    assert ([], 0) == (await ledger(store), await cursor(store))
-
-
 @pytest.mark.parametrize("state", [None, *State])
 async def test_lost(store: Store, state: State | None) -> None:
     """A triggered run is noted as lost only if nothing is known of it, and once."""

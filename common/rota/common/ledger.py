@@ -4,6 +4,7 @@ Every occurrence that is due ends in exactly one outcome, or its run is still in
 kept is bounded, by the last entries and by days: see `rota.common.scripts`.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -46,7 +47,7 @@ class Note(NamedTuple):
     """Occurrences of a job that were not run, all for the same reason, as they are recorded."""
 
     ref: str  # TENANT/JOB
-    outcome: str  # one of `Outcome`; empty if nothing was expected of the job until `to_ms`
+    outcome: str  # one of `Outcome`
     detail: str  # more on that: a word of `Missed`, or for people
     from_ms: int  # when the first was due; 0 for a triggered run that may be lost
     to_ms: int  # when the last was due
@@ -126,6 +127,7 @@ class _Stretch(msgspec.Struct, array_like=True, tag=2):
 
 
 _decoder = msgspec.msgpack.Decoder(_Run | _Stretch)
+_past = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, str]], int])
 
 
 class Ledger:
@@ -138,6 +140,51 @@ class Ledger:
         """Return what is kept of TENANT/JOB, by the time it was due, the latest first."""
         rows = await self._link.command("LRANGE", keys.ledger(group, ref), 0, LEDGER_RUNS - 1)
         return sorted(entries(ref, rows, now_ms), key=lambda entry: entry.at_ms, reverse=True)
+
+    async def current(self, group: str, ref: str) -> Attempts | None:
+        """Return the run of TENANT/JOB that is in flight; its outcome is its state so far."""
+        run_id = await self._link.command("HGET", keys.slot(group, ref), "run")
+        if not run_id:
+            return None
+        fields = ("state", "due", "queued", "at", "attempt", "worker", "past")
+        key = keys.run(group, run_id.decode())
+        row = await self._link.command("HMGET", key, *fields)
+        return _in_flight(run_id.decode(), row) if row[0] else None
+
+    async def group(self, ref: str, groups: Sequence[str]) -> str | None:
+        """Return the one of `groups` that knows TENANT/JOB, also if it is configured no more."""
+        known = await self._link.pipeline(
+            [("EXISTS", keys.ledger(group, ref)) for group in groups]
+            + [("EXISTS", keys.slot(group, ref)) for group in groups]
+        )
+        return next((g for g, found in zip([*groups, *groups], known, strict=True) if found), None)
+
+
+def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
+    state, due, queued, at, attempt, worker, past = (value or b"" for value in row)
+    first_ms, errors, replays = _past.decode(past) if past else (0, [], 0)
+    queued_ms, ahead, others = _queued(queued.decode())
+    return Attempts(
+        job_id=run_id,
+        outcome=state.decode(),
+        due_ms=int(due or 0),
+        ended_ms=0,
+        queued_ms=queued_ms,
+        ahead=ahead,
+        others=others,
+        first_ms=first_ms or int(at or 0),
+        claimed_ms=int(at or 0),
+        attempts=int(attempt or 0),
+        worker=worker.decode(),
+        errors=errors,
+        replays=replays,
+    )
+
+
+def _queued(text: str) -> tuple[int, int, int]:
+    """Return when a run was queued, and behind how many runs and other tenants."""
+    at_ms, ahead, others = map(int, (text or "0 0 0").split())
+    return at_ms, ahead, others
 
 
 def entries(ref: str, rows: list[bytes], now_ms: int = 0) -> list[Entry]:
@@ -160,7 +207,7 @@ def entries(ref: str, rows: list[bytes], now_ms: int = 0) -> list[Entry]:
 
 def _attempts(ref: str, raw: _Run) -> Attempts:
     due_ms = int(raw.due) or due_of(raw.name)
-    queued, ahead, others = map(int, (raw.queued or "0 0 0").split())
+    queued, ahead, others = _queued(raw.queued)
     return Attempts(
         job_id=f"{ref}:{raw.name}" if raw.name else job_id(ref, due_ms),
         outcome=raw.outcome,
@@ -190,6 +237,11 @@ def _stretch(ref: str, raw: _Stretch) -> Stretch:
         noted_ms=to_ms + raw.noted_after_ms,
         way=f"{ref}:{raw.way}" if raw.way else "",
     )
+
+
+def is_triggered(run_id: str) -> bool:
+    """Tell whether somebody triggered the run: it stands for no occurrence."""
+    return due_of(run_id.partition(":")[2]) == 0
 
 
 def due_of(name: str) -> int:

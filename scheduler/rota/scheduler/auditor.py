@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
 from rota.common.job import Job
+from rota.common.ledger import is_triggered
 from rota.common.service import Loop
 from rota.scheduler.awaited import Awaited, InFlight
 
@@ -29,6 +30,7 @@ class Auditor(Loop):
         awaited: Awaited,
         finished: Callable[[str, int], None],
         again: Callable[[Job, int], None],
+        lost: Callable[[Job, str], None],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -38,6 +40,7 @@ class Auditor(Loop):
         self._awaited = awaited
         self._finished = finished
         self._again = again
+        self._lost = lost
         self._clock = clock
         self._all = False  # whether to look at young runs, too
 
@@ -73,4 +76,6 @@ class Auditor(Loop):
             self._again(run.job, run.due_ms)
         else:
             self.log.warning("completion_missed", job_id=run.job_id)
+            if slot.last != run.job_id and is_triggered(run.job_id):
+                self._lost(run.job, run.job_id)  # the ledger knows if it has ended
             self._finished(run.job.ref, slot.ended_ms or self._clock.now_ms())

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rota.scheduler import dead_cli, session
+from rota.scheduler import dead_cli, ledger_cli, session
 from rota.scheduler.options import Output, OutputOption
 
 app = typer.Typer(
@@ -34,6 +34,8 @@ JobIdArgument = Annotated[
 ]
 
 app.add_typer(dead_cli.app, name="dead")
+app.command()(ledger_cli.runs)
+app.command()(ledger_cli.why)
 
 
 @app.callback()

@@ -101,6 +101,7 @@ class LedGroup:
         """
         for job in self._jobs:
             self._engine.remove(job.ref)
+            self._dispatcher.leave(job.ref)
         left = [*self._dispatcher.forget(self._group), *self._awaited.forget(self._group)]
         self._left |= {run.job.ref: run for run in left}
         self._auditor = None
@@ -121,6 +122,7 @@ class LedGroup:
             awaited=self._awaited,
             finished=self._engine.finished,
             again=self._dispatcher.fire,
+            lost=self._dispatcher.lost,
             clock=self._clock,
             log=self._log,
         )
@@ -135,13 +137,21 @@ class LedGroup:
 
     def _take_up(self, job: Job, slot: Slot) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""
-        run = self._left.get(job.ref)
-        if run is None or not run.unknown_to(slot):
+        run, now_ms = self._left.get(job.ref), self._clock.now_ms()
+        unknown = run is not None and run.unknown_to(slot)
+        if not unknown:
             run = _in_flight(job, slot, self._clock.monotonic())
         if run is not None:
             self._awaited.add(run)
             slot = slot._replace(run=run.job_id)
-        next_ms = first_due(job, slot, self._clock.now_ms())
+        next_ms = first_due(job, slot, now_ms)
+        self._dispatcher.take_up(
+            job,
+            until_ms=slot.due_ms or now_ms,
+            now_ms=now_ms,
+            # What is to be fired, or sent again, comes with what fell due before it.
+            caught_up=not unknown and (next_ms is None or next_ms > now_ms),
+        )
         self._engine.add(job, next_ms=next_ms, running=run is not None)
         return run is not None
 

@@ -6,8 +6,8 @@
 -- ARGV[2]  the term in which the caller leads the group; 0 for one that needs not lead
 -- ARGV     from 3 on, seven values for each stretch:
 --          TENANT/JOB, outcome, detail, from (due, ms), to (due, ms), count, way (job_id or none)
---          Nobody has counted them if count is 0. Without an outcome nothing was expected of the
---          job until `to`. If from is 0, `way` is a run that was triggered and may be lost.
+--          Nobody has counted them if count is 0. If from is 0, `way` is a run that was triggered
+--          and may be lost.
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values for
 --          each stretch, word and detail:
 --          recorded  it is noted
@@ -37,16 +37,14 @@ for i = 3, #ARGV, 7 do
   local word, detail = 'recorded', ''
   if deposed then
     word = 'deposed'
-  elseif from == 0 and outcome ~= '' then
+  elseif from == 0 then
     if is_lost(ref, ARGV[i + 6]) then note_gone(ARGV[i + 6], outcome, '') else word = 'past' end
   elseif to <= cursor then
     word = 'past'
-  elseif from <= cursor and outcome ~= '' then
+  elseif from <= cursor then
     word, detail = 'partly', int(cursor)
   else
-    if outcome ~= '' then
-      note_stretch(ref, outcome, ARGV[i + 2], from, to, tonumber(ARGV[i + 5]), way)
-    end
+    note_stretch(ref, outcome, ARGV[i + 2], from, to, tonumber(ARGV[i + 5]), way)
     call('HSET', slot, 'due', int(to))
   end
   answer(word, detail)
