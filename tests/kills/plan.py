@@ -6,6 +6,7 @@ from rota.common.job import Job, Retry
 from tests.support import definitions
 
 TTL = 0.9  # seconds that a leader may be silent
+LEDGER_RUNS = 1_000  # so that all runs of a story are in the ledger at its end
 STEADY = ("delay", "rate", "flaky")  # jobs whose runs succeed, one after another
 _REST_MS = 1_500  # longer than it takes until another leads: the delay outlasts its scheduler
 

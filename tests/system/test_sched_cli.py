@@ -23,7 +23,10 @@ from tests.support.workers import working
 
 pytestmark = pytest.mark.system
 
-COMMANDS = ["dev", "run", "check", "next", "schema", "status", "trigger", "cancel", "dead"]
+COMMANDS = [
+    *("dev", "run", "check", "next", "schema", "status", "trigger", "cancel", "dead"),
+    *("runs", "why"),
+]
 NOWHERE = f"redis://:s3cret@127.0.0.1:{free_port()}/0"  # nobody listens there
 CONFIG = """
 groups: {gold: {}}

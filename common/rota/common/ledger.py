@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from rota.common import clock, keys
+from rota.common import clock, keys, scripts
 from rota.common.job import job_id
 from rota.common.link import Link
-from rota.common.scripts import LEDGER_DAYS, LEDGER_RUNS
 
 _DAY_MS = 86_400_000
 _STAMP = "%Y%m%dT%H%M%S"
@@ -100,16 +99,16 @@ Entry = Attempts | Stretch
 
 
 class _Run(msgspec.Struct, array_like=True, tag=1):
-    """As `ledger.lua` writes it: what may be missing is at the end."""
+    """As `ledger.lua` writes it, in few bytes: what may be missing is at the end."""
 
-    outcome: str
-    due: str
-    queued: str  # when, how many runs of its tenant were ahead, how many other tenants were waiting
-    claimed_ms: int
-    ended_ms: int
+    outcome: str  # empty if it succeeded
+    due_ms: int  # 0 if it was triggered, or is gone
+    queued: str  # ms after it was due; if any, runs of its tenant ahead, and tenants that waited
+    claimed_ms: int  # after it was due; when it ended if it was not claimed
+    took_ms: int  # -1 if it was not claimed, or that is not known
     attempts: int
     worker: str
-    name: str = ""  # the job_id behind TENANT/JOB; empty if it follows from `due`
+    name: str = ""  # the job_id behind TENANT/JOB; empty if it follows from `due_ms`
     first_ms: int = 0
     errors: list[tuple[str, str]] = []
     replays: int = 0
@@ -138,7 +137,9 @@ class Ledger:
 
     async def of(self, group: str, ref: str, now_ms: int) -> list[Entry]:
         """Return what is kept of TENANT/JOB, by the time it was due, the latest first."""
-        rows = await self._link.command("LRANGE", keys.ledger(group, ref), 0, LEDGER_RUNS - 1)
+        rows = await self._link.command(
+            "LRANGE", keys.ledger(group, ref), 0, scripts.LEDGER_RUNS - 1
+        )
         return sorted(entries(ref, rows, now_ms), key=lambda entry: entry.at_ms, reverse=True)
 
     async def current(self, group: str, ref: str) -> Attempts | None:
@@ -163,7 +164,7 @@ class Ledger:
 def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
     state, due, queued, at, attempt, worker, past = (value or b"" for value in row)
     first_ms, errors, replays = _past.decode(past) if past else (0, [], 0)
-    queued_ms, ahead, others = _queued(queued.decode())
+    queued_ms, ahead, others = _queued(queued.decode(), int(due or 0))
     return Attempts(
         job_id=run_id,
         outcome=state.decode(),
@@ -181,10 +182,12 @@ def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
     )
 
 
-def _queued(text: str) -> tuple[int, int, int]:
+def _queued(text: str, due_ms: int) -> tuple[int, int, int]:
     """Return when a run was queued, and behind how many runs and other tenants."""
-    at_ms, ahead, others = map(int, (text or "0 0 0").split())
-    return at_ms, ahead, others
+    if not text:
+        return 0, 0, 0
+    after_ms, ahead, others, *_ = map(int, f"{text} 0 0".split())
+    return due_ms + after_ms, ahead, others
 
 
 def entries(ref: str, rows: list[bytes], now_ms: int = 0) -> list[Entry]:
@@ -200,24 +203,26 @@ def entries(ref: str, rows: list[bytes], now_ms: int = 0) -> list[Entry]:
             continue
         entry = _attempts(ref, raw) if isinstance(raw, _Run) else _stretch(ref, raw)
         written = entry.ended_ms if isinstance(entry, Attempts) else entry.noted_ms
-        if written > now_ms - LEDGER_DAYS * _DAY_MS:
+        if written > now_ms - scripts.LEDGER_DAYS * _DAY_MS:
             found.append(entry)
     return found
 
 
 def _attempts(ref: str, raw: _Run) -> Attempts:
-    due_ms = int(raw.due) or due_of(raw.name)
-    queued, ahead, others = _queued(raw.queued)
+    claimed_ms = raw.due_ms + raw.claimed_ms
+    due_ms = raw.due_ms or due_of(raw.name)
+    queued_ms, ahead, others = _queued(raw.queued, raw.due_ms)
+    was_claimed = raw.took_ms >= 0
     return Attempts(
         job_id=f"{ref}:{raw.name}" if raw.name else job_id(ref, due_ms),
-        outcome=raw.outcome,
+        outcome=raw.outcome or Outcome.SUCCEEDED,
         due_ms=due_ms,
-        ended_ms=raw.ended_ms,
-        queued_ms=queued,
+        ended_ms=claimed_ms + max(0, raw.took_ms),
+        queued_ms=queued_ms,
         ahead=ahead,
         others=others,
-        first_ms=raw.first_ms or raw.claimed_ms,
-        claimed_ms=raw.claimed_ms,
+        first_ms=raw.first_ms or (claimed_ms if was_claimed else 0),
+        claimed_ms=claimed_ms if was_claimed else 0,
         attempts=raw.attempts,
         worker=raw.worker,
         errors=raw.errors,

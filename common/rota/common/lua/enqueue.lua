@@ -39,10 +39,10 @@ for i = 3, #ARGV, 8 do
     others = others or call('ZCARD', P .. ':active')
     local ahead = push(id, tenant(ARGV[i + 1]), 'RPUSH') - 1
     if ahead == 0 then others = others + 1 end
+    local queue = (ahead > 0 or others > 1) and ' ' .. ahead .. ' ' .. others - 1 or ''
     call('HSET', P .. ':j:' .. id, 'state', 'queued', 'tenant', ARGV[i + 1], 'job', ARGV[i + 2],
          'handler', ARGV[i + 3], 'due', ARGV[i + 4], 'attempt', 0, 'attempts', ARGV[i + 5],
-         'keep', ARGV[i + 6], 'body', ARGV[i + 7],
-         'queued', NOW .. ' ' .. ahead .. ' ' .. others - 1)
+         'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'queued', now - due .. queue)
     if due > 0 then
       call('HSET', slot, 'run', id, 'due', ARGV[i + 4])
     else

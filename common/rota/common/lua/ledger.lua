@@ -71,9 +71,11 @@ local function note_end(run, outcome, completion, written)
   if run.past or (run.due or '0') == '0' or outcome == 'dead' or not run.attempt then
     name, first, errors, replays = particulars(run, outcome, completion)
   end
+  local due, at = tonumber(run.due or 0), run.at or now
   keep_entry(run.tenant .. '/' .. run.job,
-             {1, outcome, run.due or '0', run.queued or '', run.at or 0, now, run.attempt or 0,
-              run.worker or '', name, first, errors, replays}, written)
+             {1, outcome == 'succeeded' and '' or outcome, due, run.queued or '', at - due,
+              run.at and now - at or -1, run.attempt or 0, run.worker or '', name, first, errors,
+              replays}, written)
 end
 
 -- Note that a run is gone which was accepted, and why; `way` is the run that was in the way.
@@ -81,7 +83,7 @@ local function note_gone(id, outcome, way)
   local ref, name = string.match(id, '^([^:]+):(.*)$')
   if not ref then return end
   way = string.match(way, ':(.*)$') or ''
-  keep_entry(ref, {1, outcome, '0', '', 0, now, 0, '', name, 0, {}, 0, way})
+  keep_entry(ref, {1, outcome, 0, '', now, -1, 0, '', name, 0, {}, 0, way})
 end
 
 -- Take back what was noted of a run that seemed to be gone: a worker has brought it back.

@@ -13,7 +13,7 @@
 if wait > 0 then return reply end
 local id = ARGV[2]
 local record, slot = P .. ':j:' .. id, slot_of(id)
-local r = call('HMGET', record, 'state', 'tenant', 'handler', 'body')
+local r = call('HMGET', record, 'state', 'tenant', 'handler', 'body', 'due')
 local other = call('HGET', slot, 'run')
 if r[1] ~= 'dead' then
   answer('unknown', id)
@@ -24,7 +24,7 @@ elseif not r[3] or not r[4] then
 else
   local past = cmsgpack.unpack(call('HGET', record, 'past') or cmsgpack.pack({0, {}, 0}))
   call('HDEL', record, 'completion', 'result', 'rested', 'cancel')
-  call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued', NOW .. ' 0 0',
+  call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued', now - (r[5] or 0) .. '',
        'past', cmsgpack.pack({0, {}, past[3] + 1}))
   call('PERSIST', record)
   call('ZREM', P .. ':dead', id)
