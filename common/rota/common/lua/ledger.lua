@@ -62,7 +62,7 @@ end
 
 -- Note how a run ended. Called once for each end, before its record goes. `written` is when the
 -- job's last run ended, ms.
-local function note_end(run, outcome, completion, written)
+local function note_end(run, ref, outcome, completion, written)
   if not run.queued then
     local r = call('HMGET', P .. ':j:' .. run.id, 'due', 'queued', 'past')
     run.due, run.queued, run.past = unpack(r)
@@ -72,10 +72,9 @@ local function note_end(run, outcome, completion, written)
     name, first, errors, replays = particulars(run, outcome, completion)
   end
   local due, at = tonumber(run.due or 0), run.at or now
-  keep_entry(run.tenant .. '/' .. run.job,
-             {1, outcome == 'succeeded' and '' or outcome, due, run.queued or '', at - due,
-              run.at and now - at or -1, run.attempt or 0, run.worker or '', name, first, errors,
-              replays}, written)
+  keep_entry(ref, {1, outcome == 'succeeded' and '' or outcome, due, run.queued or '', at - due,
+                   run.at and now - at or -1, run.attempt or 0, run.worker or '', name, first,
+                   errors, replays}, written)
 end
 
 -- Note that a run is gone which was accepted, and why; `way` is the run that was in the way.

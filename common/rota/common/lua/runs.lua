@@ -81,14 +81,15 @@ end
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
 -- that of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
-  local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. run.tenant .. '/' .. run.job
+  local ref = run.tenant .. '/' .. run.job
+  local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. ref
   local s = call('HMGET', slot, 'run', 'fence', 'ended')
   if s[1] == run.id then call('HDEL', slot, 'run') end
   if tonumber(s[2] or 0) < tonumber(run.fence) then
     call('HSET', slot, 'ended', NOW, 'outcome', outcome, 'last', run.id, 'fence', run.fence)
   end
   publish(completion)
-  note_end(run, outcome, completion, s[3])
+  note_end(run, ref, outcome, completion, s[3])
   local ttl = run.keep
   if outcome == 'dead' then
     ttl = DEAD_TTL
