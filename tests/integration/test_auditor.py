@@ -35,9 +35,13 @@ class Rig:
             finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
             again=lambda each, due_ms: self.again.append((each.ref, due_ms)),
             lost=lambda each, run_id: self.lost.append(run_id),
+            look_back=self.look_back,
             clock=self.clock,
             log=self.book.log,
         )
+
+    async def look_back(self) -> None:
+        """Look for nothing else."""
 
     def awaits(
         self, run_id: str, ref: str = REF, due_ms: int = DUE_MS, group: str | None = None

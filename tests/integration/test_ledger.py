@@ -6,6 +6,7 @@ from rota.common import keys
 from rota.common.clock import SystemClock
 from rota.common.job import Blackout, Job
 from rota.common.ledger import Attempts, Entry, Ledger, Stretch
+from rota.common.link import Link
 from rota.common.store import Store
 from rota.scheduler import trigger
 from rota.scheduler.schedule import due_of
@@ -233,6 +234,43 @@ async def test_gate(url: str, store: Store) -> None:
     entries = await ledger(store)
 
     assert [] == holes(each, entries, await flying(store), run.due_ms - 1)
+
+
+async def lose_writes(store: Store, until_ms: int) -> None:
+    """Let another server go on, that has heard nothing of the ledger since, all at once."""
+    lost = "call('HSET', KEYS[1], 'due', ARGV[1]) call('DEL', KEYS[2])"
+    lost = f"local call = redis.call {lost} call('HSET', KEYS[3], 'server', 'another')"
+    names = keys.slot(GROUP, REF), keys.ledger(GROUP, REF), keys.root(GROUP)
+    await store.link.command("EVAL", lost, len(names), *names, until_ms)
+
+
+@pytest.mark.parametrize("blackouts", [(), ALL_DAY])
+async def test_store_lost_writes(url: str, store: Store, blackouts: tuple[Blackout, ...]) -> None:
+    """What a scheduler knows that it told, and the store has lost, is told as lost."""
+    each = job(every="100ms", blackouts=blackouts)
+    async with schedulers.running(url, each) as rig:
+        first_ms = await probe.found(lambda: _cursor(store))
+        seen = len(rig.book.events("occurrence_skipped"))
+        await probe.until(lambda: len(rig.book.events("occurrence_skipped")) > seen + 5)
+        await lose_writes(store, first_ms)
+        await probe.found(lambda: _with_outcome(store, "lost"))
+        seen = len(rig.book.events("occurrence_skipped"))
+        await probe.until(lambda: len(rig.book.events("occurrence_skipped")) > seen + 1)
+        link = Link(url, gate_ms=schedulers.GATE_MS)  # else the gate would open again for us
+        await end_all(Store(link))
+        await link.close()
+        entries = await ledger(store)
+
+    before_ms = first_ms if blackouts else first_ms - 1  # the run that was due then goes on
+    assert [] == holes(each, entries, await flying(store), before_ms)
+
+
+async def _cursor(store: Store) -> int:
+    return (await schedulers.slot(store)).due_ms or 0
+
+
+async def _with_outcome(store: Store, outcome: str) -> list[Entry]:
+    return [entry for entry in await ledger(store) if entry.outcome == outcome]
 
 
 async def test_triggered_run_lost(url: str, store: Store) -> None:

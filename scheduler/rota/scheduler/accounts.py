@@ -4,9 +4,14 @@ The store's cursor of a job follows: behind it is what was enqueued or noted, or
 what falls due is seen to leave no gap, whoever was held up or was not there.
 """
 
+from collections.abc import Sequence
+
 from rota.common.job import Job
 from rota.common.ledger import Missed, Note, Outcome
+from rota.common.run import Occurrence
 from rota.scheduler.calendar import Span, spans
+
+Told = Occurrence | Note
 
 
 class Accounts:
@@ -50,10 +55,34 @@ class Accounts:
             *(_note(job, span, Missed.STALLED, way) for span in spans(job, since_ms, until_ms)),
         ]
 
+    def again(self, job: Job, cursor_ms: int, waiting: Sequence[Told]) -> list[Told]:
+        """Return what is to be told of `job` by a store that is behind, with what was `waiting`.
+
+        What it was told after `cursor_ms`, and has lost, is told as lost.
+        """
+        told: list[Told] = []
+        for what in waiting:
+            first_ms, last_ms = _ends(what)
+            told += [_lost(job, span) for span in spans(job, cursor_ms, first_ms - 1)]
+            told.append(what)
+            cursor_ms = max(cursor_ms, last_ms)
+        until_ms = self._until.get(job.ref, cursor_ms)
+        return told + [_lost(job, span) for span in spans(job, cursor_ms, until_ms)]
+
     def forget(self, ref: str) -> None:
         """Forget TENANT/JOB: we do not lead it any more."""
         self._until.pop(ref, None)
         self._since.pop(ref, None)
+
+
+def _ends(what: Told) -> tuple[int, int]:
+    if isinstance(what, Note):
+        return what.from_ms, what.to_ms
+    return what.due_ms, what.due_ms
+
+
+def _lost(job: Job, span: Span) -> Note:
+    return Note(job.ref, Outcome.LOST, "", *span[:3])
 
 
 def _note(job: Job, span: Span, missed: Missed, way: str) -> Note:

@@ -1,12 +1,13 @@
 """Looks whether awaited runs of a group are still in flight: what got lost must not wedge a job."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
+from rota.common.errors import StoreError
 from rota.common.job import Job
 from rota.common.ledger import is_triggered
 from rota.common.service import Loop
@@ -31,6 +32,7 @@ class Auditor(Loop):
         finished: Callable[[str, int], None],
         again: Callable[[Job, int], None],
         lost: Callable[[Job, str], None],
+        look_back: Callable[[], Awaitable[None]],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -41,6 +43,7 @@ class Auditor(Loop):
         self._finished = finished
         self._again = again
         self._lost = lost
+        self._look_back = look_back
         self._clock = clock
         self._all = False  # whether to look at young runs, too
 
@@ -55,13 +58,22 @@ class Auditor(Loop):
 
     async def turn(self) -> float:
         """Free the jobs whose run is over; enqueue again what was lost."""
-        young = 0.0 if self._all else _PERIOD
-        self._all = False
+        reopened, self._all = self._all, False
+        try:
+            await self._look(reopened)
+        except StoreError:
+            self._all = self._all or reopened
+            raise
+        return _PERIOD
+
+    async def _look(self, reopened: bool) -> None:
+        young = 0.0 if reopened else _PERIOD
         runs = self._awaited.of(self._group, before=self._clock.monotonic() - young)
         slots = await self._catalog.slots(self._group, [run.job.ref for run in runs])
         for run, slot in zip(runs, slots, strict=True):
             self._compare(run, slot)
-        return _PERIOD
+        if reopened:
+            await self._look_back()
 
     def _compare(self, run: InFlight, slot: Slot) -> None:
         lost = run.unknown_to(slot)

@@ -32,11 +32,13 @@ class Delivery:
         self._recording = Recording(store)
         self._outbox = outbox
         self._terms = terms  # the term in which we lead each group
+        self.held: set[str] = set()  # groups whose outbox is first to be held against the store
 
     async def turn(self) -> tuple[list[Told], float | None]:
         """Send the first batch of every group; return the answers, and when to send more."""
         terms = dict(self._terms())
-        batches = self._outbox.batches(_BATCH)
+        found = self._outbox.batches(_BATCH)
+        batches = {group: batch for group, batch in found.items() if group not in self.held}
         if not batches:
             return [], None
         sent = await self._recording.send(
@@ -57,7 +59,7 @@ class Delivery:
         return told, self._pause(taken, set(batches))
 
     def _pause(self, taken: set[str], sent: set[str]) -> float | None:
-        left = self._outbox.groups
+        left = self._outbox.groups - self.held
         if not left:
             return None
         return 0 if left & taken or left - sent else PAUSE

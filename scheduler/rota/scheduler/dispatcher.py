@@ -71,6 +71,22 @@ class Dispatcher(Loop):
         if caught_up:
             self._put(job, *self._accounts.close(job, now_ms + 1))
 
+    def hold(self, group: str) -> None:
+        """Send nothing of `group`, whose store may have lost writes, until `go_on`.
+
+        What is told next moves cursors over whatever the store has lost.
+        """
+        self._delivery.held.add(group)
+
+    def go_on(self, group: str) -> None:
+        """Send what there is of `group`."""
+        self._delivery.held.discard(group)
+        self.wake()
+
+    def fell_back(self, job: Job, cursor_ms: int) -> None:
+        """Tell a store again what it has lost: it accounts for `job` until `cursor_ms` only."""
+        self._put(job, *self._accounts.again(job, cursor_ms, self._outbox.take(job)))
+
     def lost(self, job: Job, run_id: str) -> None:
         """Note a triggered run of `job` as lost, unless the store knows better."""
         self._put(job, Note(job.ref, Outcome.LOST, "", 0, 0, 1, run_id))

@@ -100,6 +100,8 @@ def reason(entry: Entry) -> str:
     """Return why something was not run, or is gone."""
     if isinstance(entry, Attempts):
         return WHY.get(entry.outcome, "")
+    if entry.outcome == Outcome.LOST:
+        return "the store has lost what became of it"
     text = WHY.get(entry.detail) or WHY.get(entry.outcome, "")
     known = entry.detail in ("", "overlap", *Missed)
     return text if known else ", ".join(filter(None, (text, entry.detail)))

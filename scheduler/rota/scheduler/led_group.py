@@ -21,6 +21,7 @@ from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
 
+_CHUNK = 200  # jobs whose slots are read, and compared, at once
 _AT_A_TIME = 20  # jobs that are taken up before others have their turn
 
 
@@ -105,6 +106,7 @@ class LedGroup:
         left = [*self._dispatcher.forget(self._group), *self._awaited.forget(self._group)]
         self._left |= {run.job.ref: run for run in left}
         self._auditor = None
+        self._dispatcher.go_on(self._group)
         for task in self._watching:
             task.cancel()
         self._watching = []
@@ -123,6 +125,7 @@ class LedGroup:
             finished=self._engine.finished,
             again=self._dispatcher.fire,
             lost=self._dispatcher.lost,
+            look_back=self._look_back,
             clock=self._clock,
             log=self._log,
         )
@@ -161,7 +164,20 @@ class LedGroup:
         self._closed_at = self._clock.monotonic() + wait_s
         if self._auditor is not None:
             self._log.warning("store_reopened", group=group, gate_s=wait_s)
+            self._dispatcher.hold(group)
             self._auditor.reopened(wait_s)
+
+    async def _look_back(self) -> None:
+        """See what the store has lost of the ledger, as far as we know that we told it."""
+        for start in range(0, len(self._jobs), _CHUNK):
+            jobs = self._jobs[start : start + _CHUNK]
+            slots = await self._catalog.slots(self._group, [job.ref for job in jobs])
+            for job, slot in zip(jobs, slots, strict=True):
+                run = self._awaited.run(job.ref)
+                # One that is awaited, and lost, is sent again when another one is over.
+                if slot.due_ms and (run is None or not run.unknown_to(slot)):
+                    self._dispatcher.fell_back(job, slot.due_ms)
+        self._dispatcher.go_on(self._group)
 
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         if completion.outcome == "retrying":

@@ -50,6 +50,12 @@ class Outbox:
         if not items:
             del self._items[job.group]
 
+    def take(self, job: Job) -> list[Occurrence | Note]:
+        """Take out all that is to be told of `job`, and return it."""
+        mine = [item for item in self._items.get(job.group, []) if item.job.ref == job.ref]
+        self.remove(job.group, mine)
+        return [item.what for item in mine]
+
     def batches(self, most: int) -> dict[str, list[Item]]:
         """Return at most so many items of each group, to tell them in no certain order.
 
