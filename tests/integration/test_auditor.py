@@ -8,7 +8,7 @@ from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
-from tests.support import builders, probe
+from tests.support import builders
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS, Clock
 from tests.support.definitions import job
 from tests.support.logbook import Logbook
@@ -130,16 +130,19 @@ async def test_lost_triggered_run(rig: Rig) -> None:
     assert [] == rig.again
 
 
-async def test_young_run_of_a_reopened_store(rig: Rig) -> None:
-    """When a gate has closed even young runs are looked at, and not before."""
+@pytest.mark.parametrize("age", [0.0, LONG])
+async def test_reopened_store(rig: Rig, age: float) -> None:
+    """When a gate has closed even young runs are looked at; before, not even old ones."""
     rig.awaits(job_id(REF, DUE_MS))
-    await rig.auditor.start()
-    rig.auditor.reopened(0.2)
-    await rig.auditor.turn()
+    rig.clock.advance(age)
+    rig.auditor.reopened(10.0)
+    rig.clock.advance(9.5)
+    pause = await rig.auditor.turn()
     before = list(rig.again)
-    await probe.until(lambda: rig.again)
-    await rig.auditor.stop()
+    rig.clock.advance(pause)
+    await rig.auditor.turn()
 
+    assert 0.5 == pytest.approx(pause)
     assert [] == before
     assert [(REF, DUE_MS)] == rig.again
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rota.common import keys
 from rota.common.catalog import Catalog
 from rota.common.registration import Registration
 from rota.common.store import Store
@@ -12,7 +13,7 @@ from rota.scheduler import live_check
 from rota.scheduler.live_check import Mismatch
 from rota.worker import Context, Jobs
 from tests.support import builders
-from tests.support.builders import GROUP
+from tests.support.builders import GROUP, WORKER
 from tests.support.definitions import config, job
 
 handlers = Jobs()
@@ -98,3 +99,12 @@ async def test_each_job(store: Store) -> None:
     found = await live_check.compare(config(*jobs), catalog)
 
     assert ["acme/b", "bolt/c"] == [mismatch.job for mismatch in found]
+
+
+async def test_silent_worker(store: Store) -> None:
+    """A worker that has missed its registrations serves nothing any more."""
+    await builders.register(store)
+    await store.link.command("ZINCRBY", keys.workers(GROUP), -12_000, WORKER)
+    (found,) = await live_check.compare(config(job(every="1h")), Catalog(store.link))
+
+    assert "no worker in group gold serves this handler" == found.reason

@@ -194,10 +194,14 @@ async def test_tells_what_was_done(store: Store) -> None:
         office.counts["succeeded"] += 2
         office.counts["dead"] += 1
         await probe.until(lambda: len(office.logbook.events("runs_done")) == 2)
-        first, second = office.logbook.events("runs_done")
+        office.counts["lost"] += 1
+        await probe.until(lambda: len(office.logbook.events("runs_done")) == 3)
+        first, second, third = office.logbook.events("runs_done")
 
     assert 3 == first["succeeded"]
     assert (2, 1) == (second["succeeded"], second["dead"])
+    assert 1 == third["lost"]
+    assert not {"succeeded", "dead"} & third.keys()
 
 
 @pytest.mark.parametrize("steps", range(0, 40, 4))

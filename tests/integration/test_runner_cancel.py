@@ -173,6 +173,37 @@ async def test_lost_thread_keeps_its_place(fails: bool) -> None:
     assert [None] == table.reports
 
 
+@pytest.mark.parametrize("heeds", [True, False])
+@pytest.mark.parametrize("word", ["lost", "released", "cancelled"])
+async def test_counts(word: str, heeds: bool) -> None:
+    """An attempt counts as what became of it, whatever its handler does when it is told to end."""
+    begun = asyncio.Event()
+
+    async def handler(ctx: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if heeds:
+                raise
+            raise OSError from None
+
+    async with bench(serving(handler)) as table:
+        held = table.begin(workers.request())
+        await begun.wait()
+        assert held.task is not None
+        if word == "lost":
+            table.runner.lose(held)
+        elif word == "cancelled":
+            table.runner.cancel(held)
+        else:
+            held.given_back = True
+            held.task.cancel()
+        await asyncio.wait([held.task])
+
+    assert {word: 1} == table.runner.counts
+
+
 async def test_lost_after_the_end() -> None:
     """A run that has just ended can't be lost any more."""
 

@@ -65,6 +65,33 @@ async def test_silent(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12s ago, silent\n" in shown(result, capsys)
 
 
+async def test_silent_workers_do_not_count(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A group counts the workers that live; what only a silent one served nobody serves."""
+    await Catalog(store.link).publish(GROUP, JOBS)
+    await builders.register(store, "w2", "mail.send")
+    await builders.register(store)
+    await silence(store, 12)
+    result = await gathered(store, jobs=True)
+    (group,) = result.groups
+
+    assert (1, ["orders.import"]) == (group.workers, group.unserved)
+    assert [False, True] == [row.served for row in result.jobs or []]
+    assert "no worker serves handler orders.import" in shown(result, capsys)
+
+
+async def test_only_silent_workers(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """If all workers are silent it is told that none is running."""
+    await Catalog(store.link).publish(GROUP, JOBS)
+    await builders.register(store)
+    await silence(store, 12)
+    text = shown(await gathered(store), capsys)
+
+    assert "! no worker is running; no run waits" in text
+    assert "no worker serves" not in text
+
+
 async def test_seen_in_any_group(store: Store) -> None:
     """Of a worker of several groups the latest registration counts."""
     for group in (GROUP, "silver"):
@@ -102,9 +129,10 @@ async def test_no_worker(store: Store, capsys: pytest.CaptureFixture[str]) -> No
     await Catalog(store.link).publish(GROUP, JOBS)
     await Catalog(store.link).publish("silver", [job("bolt/import", every="1h", group="silver")])
     await builders.enqueue(store, workers.run_of("import"))
-    notes = [line for line in shown(await gathered(store), capsys).split("\n") if line[:1] == "!"]
+    text = shown(await gathered(store), capsys)
 
-    assert ["! no worker is running; 1 runs wait (`worker run --app MODULE` starts one)"] == notes
+    assert "! no worker is running; 1 run waits (`worker run --app MODULE` starts one)\n" in text
+    assert 1 == text.count("no worker")
 
 
 async def test_some_workers(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,8 +142,8 @@ async def test_some_workers(store: Store, capsys: pytest.CaptureFixture[str]) ->
     await builders.register(store)
     text = shown(await gathered(store), capsys)
 
-    assert "! group gold: no worker serves handler mail.send (0 runs wait)\n" in text
-    assert "! group silver: no worker serves handler orders.import (0 runs wait)\n" in text
+    assert "! group gold: no worker serves handler mail.send (no run waits)\n" in text
+    assert "! group silver: no worker serves handler orders.import (no run waits)\n" in text
     assert "no worker is running" not in text
 
 

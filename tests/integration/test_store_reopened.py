@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from rota.common import keys
+from rota.common.catalog import Catalog
 from rota.common.embedded import EmbeddedStore
 from rota.common.link import Link
 from rota.common.store import Store
@@ -251,3 +252,17 @@ async def test_a_run_in_flight_is_awaited_on(server: EmbeddedStore, store: Store
 
             assert len(set(desk.begun)) == len(desk.begun)
             assert desk.begun[0] == rig.enqueued("acme/long")[0]
+
+
+async def test_the_end_of_the_gate_is_told(server: EmbeddedStore, store: Store) -> None:
+    """Who leads a group says once when its store opened the gate, and once when that has closed."""
+    async with schedulers.running(server.url, job("acme/import", every=RARE)) as rig:
+        before = await backup.take(store.link)
+        await roll_back(store, before)
+        await probe.until(lambda: rig.book.events("gate_closed"))
+        left_ms = (await Catalog(store.link).leadership(GROUP)).gate_ms
+        (told,) = rig.book.events("gate_closed")
+
+    assert 1 == len(rig.book.events("store_reopened"))
+    assert (GROUP, "info") == (told["group"], told["log_level"])
+    assert left_ms < GATE_MS / 5

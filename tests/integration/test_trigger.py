@@ -114,6 +114,20 @@ async def test_busy(url: str, store: Store) -> None:
     assert {"acme": 1} == await Catalog(store.link).queued(GROUP)
 
 
+@pytest.mark.parametrize("overlap", ["skip", "cancel"])
+async def test_busy_is_not_cancelled(url: str, store: Store, overlap: str) -> None:
+    """A trigger cancels nothing, whatever the job does when it is due; the refusal says who can."""
+    await publish(store, overlap=overlap)
+    run = builders.occurrence()
+    await builders.enqueue(store, run)
+    with pytest.raises(
+        Refused, match=f"a trigger never cancels; `sched cancel {run.job_id}` ends it"
+    ):
+        await start(url, wait=False)
+
+    assert State.QUEUED is await builders.state_of(store, run.job_id)
+
+
 @pytest.mark.parametrize("ref", ["acme/nothing", "nobody/import"])
 async def test_unknown(url: str, store: Store, ref: str) -> None:
     """A job that the store does not know is not found, and the message says what to do."""

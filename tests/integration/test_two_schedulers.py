@@ -128,7 +128,7 @@ async def test_runs_in_flight_are_adopted(url: str, store: Store) -> None:
         held = [await schedulers.claimed(store) for _ in jobs]
         await first.crash()
         await builders.shift(store, round(TTL * 1000))
-        await probe.until(lambda: second.led)
+        await probe.until(lambda: second.book.events("group_led"))
         (led,) = second.book.events("group_led")
         await probe.until(lambda: second.book.events("occurrence_skipped"))
         before = second.book.events("run_enqueued")

@@ -13,6 +13,7 @@ from rota.worker import Context, Jobs, daemon
 from tests.support import builders, probe, waits, workers
 from tests.support.builders import GROUP, HANDLER
 from tests.support.gate import Gate
+from tests.support.logbook import Logbook
 
 
 async def test_stop_finishes(url: str, store: Store) -> None:
@@ -35,9 +36,9 @@ async def test_stop_finishes(url: str, store: Store) -> None:
 
 async def test_stop_gives_back(url: str, store: Store) -> None:
     """What does not finish in time is given back, its attempt uncounted, and runs elsewhere."""
-    gate, next_gate = Gate(), Gate()
+    gate, next_gate, book = Gate(), Gate(), Logbook()
     await builders.enqueue(store, workers.run_of())
-    async with workers.working(url, gate.jobs, grace=0.05) as worker:
+    async with workers.working(url, gate.jobs, grace=0.05, log=book.log) as worker:
         await gate.begins()
         await worker.stop()
         async with workers.working(url, next_gate.jobs):
@@ -47,6 +48,9 @@ async def test_stop_gives_back(url: str, store: Store) -> None:
 
     assert 1 == len(gate.cancelled_ms)
     assert ("succeeded", 1) == (told.outcome, told.attempt)
+    stopped = book.events("worker_stopped")[0]
+    assert 1 == stopped["released"]
+    assert "cancelled" not in stopped
 
 
 async def test_stop_writes_nothing_late(url: str, store: Store) -> None:

@@ -14,6 +14,7 @@ from rota.worker import Jobs
 from rota.worker.children import Children
 from rota.worker.held import HeldRun
 from rota.worker.runner import Runner
+from rota.worker.stall import Stall
 from tests.support.builders import DUE_MS, GROUP, HANDLER
 from tests.support.logbook import Logbook
 
@@ -47,7 +48,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(jobs: Jobs) -> AsyncIterator[Bench]:
+async def bench(jobs: Jobs, stall: Stall | None = None) -> AsyncIterator[Bench]:
     """Return a bench; no task fails unheard on its loop."""
     unheard: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
@@ -59,6 +60,7 @@ async def bench(jobs: Jobs) -> AsyncIterator[Bench]:
             jobs=jobs,
             children=children,
             threads=threads,
+            stall=stall or Stall(clock=SystemClock(), log=logbook.log),
             clock=SystemClock(),
             log=logbook.log,
         )

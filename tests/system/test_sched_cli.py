@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,6 +152,11 @@ async def test_exit_codes_are_told() -> None:
     )
 
 
+async def test_version() -> None:
+    """`sched --version` tells the name and the version of the distribution."""
+    assert (0, f"rota {metadata.version('rota')}\n", "") == await sched("--version")
+
+
 @pytest.mark.parametrize("words", [(), ("status",), ("dev",)])
 async def test_help_is_lean(words: tuple[str, ...]) -> None:
     """Help imports nothing heavy, so that it answers fast."""
@@ -168,6 +174,8 @@ async def test_help_is_lean(words: tuple[str, ...]) -> None:
         (("trigger", "acme"), "expected TENANT/JOB"),
         (("trigger", "acme/a/b"), "expected TENANT/JOB"),
         (("next", "/import"), "expected TENANT/JOB"),
+        (("cancel", "foo"), "expected a JOB_ID"),
+        (("cancel", "acme/import"), "TENANT/JOB:DUE"),
         (("next", "acme/import", "-n", "0"), "-n"),
         (("status", "-o", "xml"), "'table', 'json'"),
         (("check",), "CONFIG"),
@@ -217,7 +225,7 @@ async def test_valid_config(config: str) -> None:
     """A valid configuration is counted; no store is needed for that."""
     text, data = await sched("check", config), await sched("check", config, "-o", "json")
 
-    assert (0, "ok: 1 groups, 1 tenants, 2 jobs\n", "") == text
+    assert (0, "ok: 1 group, 1 tenant, 2 jobs\n", "") == text
     assert {"ok": True, "groups": 1, "tenants": 1, "jobs": 2, "mismatches": []} == data.data
 
 
@@ -229,7 +237,7 @@ async def test_live_check(url: str, store: Store, config: str) -> None:
 
     assert 3 == text.code == data.code
     assert "acme/sync" in text.out
-    assert "not ok: 1 groups" in text.out
+    assert "not ok: 1 group," in text.out
     assert not data.data["ok"]
     assert ["crm.sync"] == [mismatch["handler"] for mismatch in data.data["mismatches"]]
 

@@ -193,7 +193,7 @@ def test_banner_at_once(place: Place) -> None:
     process.terminate()
     process.communicate(timeout=20)
 
-    assert "1 groups, 1 tenants, 2 jobs" in lines[1]
+    assert "1 group, 1 tenant, 2 jobs" in lines[1]
 
 
 def test_no_config(place: Place) -> None:

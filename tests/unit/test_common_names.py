@@ -49,6 +49,19 @@ def test_no_ref(ref: str) -> None:
         names.split_ref(ref)
 
 
+@pytest.mark.parametrize("due", ["20260101T000000Z", "manual-20260101T000000.123Z"])
+def test_split_job_id(due: str) -> None:
+    """A job_id is a reference and what tells its runs apart, with a colon between them."""
+    assert ("acme/import", due) == names.split_job_id(f"acme/import:{due}")
+
+
+@pytest.mark.parametrize("job_id", ["", "foo", "acme/import", "acme/import:", "acme:1", "a/b/c:1"])
+def test_no_job_id(job_id: str) -> None:
+    """Anything else is refused, and the message says how a job_id is made."""
+    with pytest.raises(ValueError, match=f"expected a JOB_ID, TENANT/JOB:DUE .*'{job_id}'"):
+        names.split_job_id(job_id)
+
+
 @pytest.mark.parametrize(
     ("text", "ms"),
     [

@@ -63,6 +63,19 @@ def test_wrong_setting(variable: str) -> None:
         settings.read({variable: "loud"})
 
 
+@pytest.mark.parametrize(
+    ("variable", "allowed"),
+    [
+        ("ROTA_DURABILITY", "standard or strict"),
+        ("ROTA_LOG_LEVEL", "debug, info, warning or error"),
+    ],
+)
+def test_allowed_values(variable: str, allowed: str) -> None:
+    """Where only some values are allowed, the message lists them."""
+    with pytest.raises(UsageError, match=f"{variable}: 'foo' is not allowed; write {allowed}$"):
+        settings.read({variable: "foo"})
+
+
 @pytest.mark.parametrize("operation", Operation)
 def test_script(operation: Operation) -> None:
     """A script is the library and its own file, named by the hash that the store knows it by."""

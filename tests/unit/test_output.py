@@ -28,9 +28,15 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A line is printed as it is."""
-    output.write_line("ok: 1 groups")
+    output.write_line("ok: 1 group")
 
-    assert "ok: 1 groups\n" == capsys.readouterr().out
+    assert "ok: 1 group\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs")])
+def test_counted(number: int, text: str) -> None:
+    """Only one of something is told in the singular."""
+    assert text == output.counted(number, "run")
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -96,6 +97,17 @@ def test_help_tells_exit_codes() -> None:
 
     assert told in " ".join(said.split())
     assert "ROTA_REDIS_URL" in said
+
+
+def test_version() -> None:
+    """`worker --version` tells the name and the version of the distribution."""
+    done = worker("--version")
+
+    assert (0, f"rota {metadata.version('rota')}\n", "") == (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    )
 
 
 def test_no_arguments() -> None:

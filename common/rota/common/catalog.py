@@ -8,7 +8,7 @@ import msgspec
 from rota.common import keys, message
 from rota.common.job import Job
 from rota.common.link import Link
-from rota.common.worker_info import REGISTRATION_MS, WorkerInfo
+from rota.common.worker_info import REGISTRATION_MS, SILENT_MS, WorkerInfo
 
 _CHUNK = 1_000  # commands in one round trip
 
@@ -32,6 +32,14 @@ class Seen(NamedTuple):
 
     at_ms: int  # by the store's clock
     ms_ago: int
+
+
+class Leadership(NamedTuple):
+    """Who looks after a group."""
+
+    leader: str | None  # the scheduler that leads it; none if nobody does
+    schedulers: int  # how many are alive, the leader among them
+    gate_ms: int  # until the gate closes; 0 if it is closed
 
 
 class GroupCounts(NamedTuple):
@@ -147,6 +155,25 @@ class Catalog:
         ids = [i.decode() for i in await self._link.command("ZRANGE", keys.workers(group), 0, -1)]
         rows = await self._many([("GET", keys.worker(group, i)) for i in ids])
         return [_workers.decode(row) for row in rows if row]
+
+    async def live_workers(self, group: str) -> list[WorkerInfo]:
+        """Return the workers of `group` that have not missed two registrations there."""
+        seen = await self.seen(group)
+        live = {worker for worker, last in seen.items() if last.ms_ago <= SILENT_MS}
+        return [worker for worker in await self.workers(group) if worker.id in live]
+
+    async def leadership(self, group: str) -> Leadership:
+        """Return who leads `group`, how many could, and for how long its gate is open."""
+        now = await self._now_ms()
+        row, schedulers = await self._many(
+            [
+                ("HMGET", keys.root(group), "leader", "led_until", "gate"),
+                ("ZCOUNT", keys.schedulers(group), now + 1, "+inf"),
+            ]
+        )
+        leader, led_until, gate = row[0] or b"", int(row[1] or 0), int(row[2] or 0)
+        leads = leader.decode() if leader and led_until > now else None
+        return Leadership(leads, schedulers, max(0, gate - now))
 
     async def seen(self, group: str) -> dict[str, Seen]:
         """Return when each worker that is registered in `group` last said so, by its id."""

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -41,6 +42,11 @@ class Supervised(Daemon, Protocol):
     def unready(self) -> str:
         """Return why it is not ready; empty if it is. Asks nobody."""
         ...
+
+
+def print_version() -> None:
+    """Print the name and the version of the distribution."""
+    print("rota", metadata.version("rota"))
 
 
 @contextmanager

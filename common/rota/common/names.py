@@ -27,3 +27,21 @@ def split_ref(ref: str) -> tuple[str, str]:
     if not (slash and is_name(tenant) and is_name(job)):
         raise ValueError(f"expected TENANT/JOB, such as acme/import-orders, got {ref!r}")
     return tenant, job
+
+
+def split_job_id(job_id: str) -> tuple[str, str]:
+    """Return the `TENANT/JOB` reference of a job_id, and which of the job's runs it is.
+
+    Raises `ValueError` for what can't be a job_id.
+    """
+    ref, _, due = job_id.partition(":")
+    try:
+        split_ref(ref)
+    except ValueError:
+        due = ""
+    if not due:
+        raise ValueError(
+            "expected a JOB_ID, TENANT/JOB:DUE such as acme/import-orders:20261123T020000Z,"
+            f" got {job_id!r}"
+        )
+    return ref, due

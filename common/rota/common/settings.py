@@ -1,7 +1,7 @@
 """What the environment says; read once, at the edge, and passed down."""
 
 import os
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -62,9 +62,19 @@ def read(environ: dict[str, str] | None = None) -> Settings:
         if source.get(f"ROTA_{field.upper()}")
     }
     for field, value in given.items():
+        _check_allowed(field, value)
         try:
             msgspec.convert({field: value}, Settings)
         except msgspec.ValidationError as error:
             reason = str(error).partition(" - at ")[0]
             raise UsageError(f"environment variable ROTA_{field.upper()}: {reason}") from None
     return msgspec.convert(given, Settings)
+
+
+def _check_allowed(field: str, value: str) -> None:
+    allowed = get_args(get_type_hints(Settings)[field])  # of a `Literal`; else there are none
+    if allowed and value not in allowed:
+        choice = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+        raise UsageError(
+            f"environment variable ROTA_{field.upper()}: {value!r} is not allowed; write {choice}"
+        )

@@ -1,6 +1,5 @@
 """Looks whether awaited runs of a group are still in flight: what got lost must not wedge a job."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
@@ -46,18 +45,19 @@ class Auditor(Loop):
         self._look_back = look_back
         self._clock = clock
         self._all = False  # whether to look at young runs, too
+        self._gate_until = 0.0  # monotonic seconds; before, nobody knows what was lost
 
     def reopened(self, wait_s: float) -> None:
         """Look at every run once the gate, open for `wait_s` seconds, has closed."""
-
-        def look() -> None:
-            self._all = True
-            self.wake()
-
-        asyncio.get_running_loop().call_later(wait_s, look)
+        self._all = True
+        self._gate_until = self._clock.monotonic() + wait_s
+        self.wake()
 
     async def turn(self) -> float:
         """Free the jobs whose run is over; enqueue again what was lost."""
+        gate_s = self._gate_until - self._clock.monotonic()
+        if gate_s > 0:
+            return gate_s
         reopened, self._all = self._all, False
         try:
             await self._look(reopened)

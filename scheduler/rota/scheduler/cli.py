@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rota.scheduler import dead_cli, ledger_cli, session
-from rota.scheduler.options import Output, OutputOption
+from rota.scheduler.options import Output, OutputOption, check_ref
 
 app = typer.Typer(
     name="sched",
@@ -34,12 +34,25 @@ JobIdArgument = Annotated[
 ]
 
 app.add_typer(dead_cli.app, name="dead")
-app.command()(ledger_cli.runs)
-app.command()(ledger_cli.why)
+ledger_cli.add(app)
+
+
+def _print_version(given: bool) -> None:
+    if given:
+        from rota.common import command
+
+        command.print_version()
+        raise typer.Exit
 
 
 @app.callback()
-def sched() -> None:
+def sched(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
     """Schedule the recurring jobs of many tenants."""
 
 
@@ -132,7 +145,7 @@ def check(
                 ("JOB", "HANDLER", "REASON"),
                 [(m.job, m.handler, m.reason) for m in mismatches],
             )
-            counts = ", ".join(f"{n} {name}" for name, n in sizes.items())
+            counts = ", ".join(output.counted(n, name[:-1]) for name, n in sizes.items())
             output.write_line(f"{'ok' if not mismatches else 'not ok'}: {counts}")
         sys.exit(3 if mismatches else 0)
 
@@ -163,7 +176,7 @@ def next_(
     from rota.scheduler.preview import preview, table
 
     with command.exit_codes():
-        _check_ref(ref)
+        check_ref(ref)
         shown = preview(_find_job(ref, config), SystemClock().now_ms(), count)
         if form is Output.JSON:
             output.write_json(shown)
@@ -239,7 +252,7 @@ def trigger(
     from rota.scheduler import trigger as triggers
 
     with command.exit_codes():
-        _check_ref(ref)
+        check_ref(ref)
         job_id, shown = session.ask(lambda link: triggers.start(ref, link, wait=wait))
         if shown is None:
             output.write_json({"job_id": job_id}) if form is Output.JSON else output.write_line(
@@ -260,7 +273,7 @@ def cancel(job_id: JobIdArgument, form: OutputOption = Output.TABLE) -> None:
     from rota.scheduler import canceller, output
 
     with command.exit_codes():
-        _check_ref(job_id.partition(":")[0])
+        _check_job_id(job_id)
         word = session.ask(lambda link: canceller.cancel(job_id, link))
         if form is Output.JSON:
             output.write_json({"job_id": job_id, "state": word})
@@ -268,11 +281,11 @@ def cancel(job_id: JobIdArgument, form: OutputOption = Output.TABLE) -> None:
             output.write_line(f"{job_id}  {word}")
 
 
-def _check_ref(ref: str) -> None:
+def _check_job_id(job_id: str) -> None:
     from rota.common import names
     from rota.common.errors import UsageError
 
     try:
-        names.split_ref(ref)
+        names.split_job_id(job_id)
     except ValueError as error:
         raise UsageError(str(error)) from None

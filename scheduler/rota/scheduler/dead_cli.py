@@ -62,7 +62,7 @@ def list_(
                 for x in letters
             ],
         )  # fmt: skip
-        output.write_line(f"{len(letters)} dead letters")
+        output.write_line(output.counted(len(letters), "dead letter"))
 
 
 @app.command()
@@ -219,10 +219,12 @@ def _act(verb: str, wanted: "Filter", yes: bool, form: Output) -> None:
 
 def _consent(verb: str, letters: "list[DeadLetter]") -> None:
     from rota.common.errors import Refused
+    from rota.scheduler import output
 
+    number = output.counted(len(letters), "dead letter")
     if not sys.stdin.isatty():
-        raise Refused(f"not done: this would {verb} {len(letters)} dead letters; add --yes")
-    sys.stderr.write(f"{verb} {len(letters)} dead letters? [y/N] ")
+        raise Refused(f"not done: this would {verb} {number}; add --yes")
+    sys.stderr.write(f"{verb} {number}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused("not done")

@@ -15,6 +15,7 @@ from rota.common import command, log, settings
 from rota.common.embedded import EmbeddedStore, die_with_parent
 from rota.common.errors import RotaError, UsageError
 from rota.common.message import Completion
+from rota.scheduler import output
 from rota.scheduler.board import Board
 from rota.scheduler.config import Config
 from rota.scheduler.daemon import SchedulerDaemon
@@ -107,8 +108,9 @@ class Dev:
     def _banner(self, config: Config) -> str:
         return (
             f"Store    {self._store.name} at {self._store.url}, in memory: lost when this ends\n"
-            f"Config   {self._options.config}: {len(config.groups)} groups,"
-            f" {len(config.tenants)} tenants, {len(config.jobs)} jobs\n"
+            f"Config   {self._options.config}: {output.counted(len(config.groups), 'group')},"
+            f" {output.counted(len(config.tenants), 'tenant')},"
+            f" {output.counted(len(config.jobs), 'job')}\n"
             f"Workers  {self._options.workers} with --app {self._options.app}\n"
             f"Try      ROTA_REDIS_URL={self._store.url} {_sched()} status      (Ctrl-C ends)\n"
         )

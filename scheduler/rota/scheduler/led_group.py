@@ -62,6 +62,7 @@ class LedGroup:
         self._auditor: Auditor | None = None
         self._left: dict[str, InFlight] = {}  # what was under way when we ceased to lead
         self._closed_at = 0.0  # monotonic seconds at which the gate is closed
+        self._closing: asyncio.TimerHandle | None = None  # tells so
         store.epochs.reopened.append(self._reopened)
 
     async def begin(self) -> int:
@@ -162,6 +163,9 @@ class LedGroup:
         if group != self._group:
             return
         self._closed_at = self._clock.monotonic() + wait_s
+        if self._closing is not None:
+            self._closing.cancel()
+        self._closing = asyncio.get_running_loop().call_later(wait_s, self._closed)
         if self._auditor is not None:
             self._log.warning("store_reopened", group=group, gate_s=wait_s)
             self._dispatcher.hold(group)
@@ -178,6 +182,10 @@ class LedGroup:
                 if slot.due_ms and (run is None or not run.unknown_to(slot)):
                     self._dispatcher.fell_back(job, slot.due_ms)
         self._dispatcher.go_on(self._group)
+
+    def _closed(self) -> None:
+        if self._auditor is not None:
+            self._log.info("gate_closed", group=self._group)
 
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         if completion.outcome == "retrying":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rota.scheduler import session
-from rota.scheduler.options import Output, OutputOption
+from rota.scheduler.options import Output, OutputOption, check_ref
 
 if TYPE_CHECKING:
     from rota.scheduler.history import History
@@ -59,14 +59,15 @@ def why(ref: Ref, at: At = "", form: OutputOption = Output.TABLE) -> None:
             output.write_line(output.printable(line))
 
 
+def add(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    app.command()(runs)
+    app.command()(why)
+
+
 def _read(ref: str) -> "History":
-    from rota.common import names
     from rota.common.clock import SystemClock
-    from rota.common.errors import UsageError
     from rota.scheduler import history
 
-    try:
-        names.split_ref(ref)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    check_ref(ref)
     return session.ask(lambda link: history.read(ref, link, SystemClock().now_ms()))

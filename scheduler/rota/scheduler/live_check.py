@@ -23,7 +23,7 @@ async def compare(config: Config, catalog: Catalog) -> list[Mismatch]:
     """Return each job whose handler is not served in its group, or whose args do not fit it."""
     served: dict[str, dict[str, HandlerInfo]] = {}
     for group in config.groups:
-        workers = await catalog.workers(group)
+        workers = await catalog.live_workers(group)
         served[group] = {handler.name: handler for w in workers for handler in w.handlers}
     found = (_mismatch(job, served[job.group].get(job.handler)) for job in config.jobs)
     return [mismatch for mismatch in found if mismatch is not None]

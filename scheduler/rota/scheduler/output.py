@@ -30,6 +30,11 @@ def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     sys.stdout.write("\n")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 run`, `2 runs`; `noun` is the singular."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Return `text` as one line that does nothing to a terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

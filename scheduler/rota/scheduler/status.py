@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from rota.common import clock
-from rota.common.catalog import Catalog, GroupCounts, Seen
+from rota.common.catalog import Catalog, GroupCounts, Leadership, Seen
 from rota.common.errors import NotFound
 from rota.common.job import Job
 from rota.common.worker_info import SILENT_MS, WorkerInfo
@@ -16,6 +16,9 @@ class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
     """One group."""
 
     group: str
+    leader: str | None  # the scheduler that leads it; null if nobody does
+    schedulers: int  # how many lead it or stand by
+    gate_ms: int  # so long nothing is enqueued or claimed: the store was reopened; 0 if it goes on
     tenants: int
     jobs: int
     queued: int
@@ -23,8 +26,8 @@ class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     retrying: int
     dead: int
-    workers: int
-    unserved: list[str]  # handlers that jobs name and no worker serves
+    workers: int  # without silent ones
+    unserved: list[str]  # handlers that jobs name and no worker serves that is not silent
     repairs: dict[str, int]  # how often what can't happen was repaired, by kind
 
 
@@ -45,7 +48,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     handler: str
     schedule: str
-    served: bool  # whether a worker serves its handler
+    served: bool  # whether a worker that is not silent serves its handler
     in_flight: str | None  # job_id
     last: str | None  # job_id of the last run
     outcome: str | None  # how it ended
@@ -99,7 +102,7 @@ async def gather(catalog: Catalog, tenant: str | None = None, *, jobs: bool = Fa
         workers.update({worker.id: worker for worker in here})
         for worker, last in (await catalog.seen(group)).items():
             seen[worker] = max(last, seen.get(worker, last))
-        await _add_group(status, catalog, group, here)
+        await _add_group(status, catalog, group)
     running = Counter(run.worker for run in status.runs)
     if tenant is not None:
         _narrow(status, tenant)
@@ -111,22 +114,25 @@ async def gather(catalog: Catalog, tenant: str | None = None, *, jobs: bool = Fa
     return status
 
 
-async def _add_group(
-    status: Status, catalog: Catalog, group: str, workers: list[WorkerInfo]
-) -> None:
+async def _add_group(status: Status, catalog: Catalog, group: str) -> None:
+    workers = await catalog.live_workers(group)
+    leadership = await catalog.leadership(group)
     jobs = await catalog.jobs(group)
-    served = {handler.name for worker in workers for handler in worker.handlers}
     counts = await catalog.counts(group)
     running = await catalog.running(group)
     queued = await catalog.queued(group)
-    status.groups.append(_group_row(group, jobs, counts, workers, served))
+    status.groups.append(_group_row(group, jobs, workers, leadership=leadership, counts=counts))
     status.tenants += _tenant_rows(group, jobs, queued, [run[0] for run in running])
     status.runs += [
         RunRow(job_id=i, group=group, worker=w, attempt=a, started=clock.iso(at))
         for i, w, a, at in running
     ]
     if status.jobs is not None:
-        status.jobs += await _job_rows(catalog, group, jobs, served)
+        status.jobs += await _job_rows(catalog, group, jobs, _served(workers))
+
+
+def _served(workers: list[WorkerInfo]) -> set[str]:
+    return {handler.name for worker in workers for handler in worker.handlers}
 
 
 async def _job_rows(
@@ -150,10 +156,18 @@ async def _job_rows(
 
 
 def _group_row(
-    group: str, jobs: list[Job], counts: GroupCounts, workers: list[WorkerInfo], served: set[str]
+    group: str,
+    jobs: list[Job],
+    workers: list[WorkerInfo],
+    *,
+    leadership: Leadership,
+    counts: GroupCounts,
 ) -> GroupRow:
     return GroupRow(
         group=group,
+        leader=leadership.leader,
+        schedulers=leadership.schedulers,
+        gate_ms=leadership.gate_ms,
         tenants=len({job.tenant for job in jobs}),
         jobs=len(jobs),
         queued=counts.queued,
@@ -162,7 +176,7 @@ def _group_row(
         retrying=counts.retrying,
         dead=counts.dead,
         workers=len(workers),
-        unserved=sorted({job.handler for job in jobs} - served),
+        unserved=sorted({job.handler for job in jobs} - _served(workers)),
         repairs=counts.repairs,
     )
 

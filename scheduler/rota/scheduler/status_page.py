@@ -1,12 +1,13 @@
 """The status as people read it."""
 
+import math
 from datetime import datetime
 from typing import Any
 
 from rota.common import clock
 from rota.common.clock import Clock
 from rota.scheduler import output
-from rota.scheduler.status import JobRow, Status, WorkerRow
+from rota.scheduler.status import GroupRow, JobRow, Status, WorkerRow
 
 _SHOWN = 30  # rows of a long table; the rest is counted
 
@@ -17,10 +18,11 @@ def show(status: Status, *, now: Clock) -> None:
         output.write_line("nothing here yet: no scheduler has published jobs (`sched run CONFIG`)")
     output.write_table(
         "GROUPS",
-        ("GROUP", "TENANTS", "JOBS", "QUEUED", "RUNNING", "RETRYING", "DEAD", "HELD", "WORKERS"),
+        ("GROUP", "TENANTS", "JOBS", "QUEUED", "RUNNING", "RETRYING", "DEAD", "HELD", "WORKERS",
+         "LEADER"),
         [
             (g.group, g.tenants, g.jobs, g.queued, g.running, g.retrying, g.dead,
-             sum(g.held.values()), g.workers)
+             sum(g.held.values()), g.workers, g.leader)
             for g in status.groups
         ],
     )  # fmt: skip
@@ -48,20 +50,42 @@ def show(status: Status, *, now: Clock) -> None:
 
 
 def _show_notes(status: Status) -> None:
-    if status.groups and not status.workers:
-        waiting = sum(row.queued + sum(row.held.values()) for row in status.groups)
+    anybody = any(not worker.silent for worker in status.workers)
+    if status.groups and not anybody:
+        waiting = _waiting(sum(row.queued + sum(row.held.values()) for row in status.groups))
         output.write_line(
-            f"! no worker is running; {waiting} runs wait (`worker run --app MODULE` starts one)"
+            f"! no worker is running; {waiting} (`worker run --app MODULE` starts one)"
         )
     for row in status.groups:
-        for handler in row.unserved if status.workers else []:
-            held = row.held.get(handler, 0)
+        _show_lead(row)
+        for handler in row.unserved if anybody else []:
+            waiting = _waiting(row.held.get(handler, 0))
             output.write_line(
-                f"! group {row.group}: no worker serves handler {handler} ({held} runs wait)"
+                f"! group {row.group}: no worker serves handler {handler} ({waiting})"
             )
         if row.repairs:
             kinds = ", ".join(f"{count} {kind}" for kind, count in row.repairs.items())
             output.write_line(f"! group {row.group}: repaired what can't happen: {kinds}")
+
+
+def _show_lead(row: GroupRow) -> None:
+    if row.gate_ms:
+        output.write_line(
+            f"! group {row.group}: the store was reopened and claims nothing for"
+            f" {math.ceil(row.gate_ms / 1000)} s more"
+        )
+        if row.schedulers:
+            return  # they may lead only when the gate has closed
+    if row.leader is None:
+        hint = "is a scheduler running?"
+        if row.schedulers:
+            stand = "stands" if row.schedulers == 1 else "stand"
+            hint = f"{output.counted(row.schedulers, 'scheduler')} {stand} by"
+        output.write_line(f"! nobody leads group {row.group}: nothing is enqueued there ({hint})")
+
+
+def _waiting(runs: int) -> str:
+    return "no run waits" if not runs else f"{runs} run{' waits' if runs == 1 else 's wait'}"
 
 
 def _seen(worker: WorkerRow) -> str:
@@ -83,7 +107,8 @@ def _show_jobs(jobs: list[JobRow]) -> None:
 def _show_some(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     output.write_table(title, columns, rows[:_SHOWN])
     if len(rows) > _SHOWN:
-        output.write_line(f"  ... and {len(rows) - _SHOWN} more {title.lower()}\n")
+        more = output.counted(len(rows) - _SHOWN, f"more {title.lower().removesuffix('s')}")
+        output.write_line(f"  ... and {more}\n")
 
 
 def _age(started: str, now: Clock) -> str:

@@ -76,7 +76,8 @@ async def trigger(job: Job, *, store: Store, clock: Clock) -> str:
         raise Refused("not triggered: the store was restarted and opens in a few seconds")
     if word == "busy":
         raise Refused(
-            f"not triggered: {detail} is not over, and {job.ref} has overlap: {job.overlap}"
+            f"not triggered: {detail} is not over, and a trigger never cancels;"
+            f" `sched cancel {detail}` ends it"
         )
     return detail
 

@@ -66,6 +66,8 @@ class Child:
                 self._ctx = Context(run, run.request, logger)
                 self.say(_reply(jobs, run, self._ctx, runner))
                 self._ctx = None
+                if self._ending:  # a handler may catch `Ended`, clean up and return
+                    raise Ended
 
     def _read(self) -> None:
         try:

@@ -88,8 +88,9 @@ class Children:
                 code = await self._end(child)
                 raise _died("ChildDied", code, overdue=child.overdue) from None
             except BaseException:
-                self._log.info("child_killed", pid=child.pid, job_id=ctx.job_id)
-                await self._end(child, grace() if grace else None)
+                code = await self._end(child, grace() if grace else None)
+                killed = code == -signal.SIGKILL
+                self._log.info("child_ended", pid=child.pid, job_id=ctx.job_id, killed=killed)
                 raise
             child.untie(held)
             self._idle.append(child)

@@ -27,8 +27,22 @@ HealthOption = Annotated[
 ]
 
 
+def _print_version(given: bool) -> None:
+    if given:
+        from rota.common import command
+
+        command.print_version()
+        raise typer.Exit
+
+
 @app.callback()
-def worker() -> None:
+def worker(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
     """Run the handlers of recurring jobs."""
 
 

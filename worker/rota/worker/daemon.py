@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -25,6 +26,7 @@ from rota.worker.registrar import Registrar
 from rota.worker.registry import Jobs
 from rota.worker.renewer import Renewer
 from rota.worker.runner import Runner
+from rota.worker.stall import Stall
 
 _EXIT_MS = 1_000  # how long the process may take to end behind its last round trip
 _LAST_WORDS = 2.0  # seconds that a handler may take to end when the grace time is over
@@ -64,11 +66,13 @@ class WorkerDaemon:
         self._children = Children(
             options.app, limit=options.concurrency, log=self._log, lease_ms=options.lease_ms
         )
+        self._stall = Stall(clock=clock, log=self._log)
         self._runner = Runner(
             worker_id=self._info.id,
             jobs=jobs,
             children=self._children,
             threads=self._threads,
+            stall=self._stall,
             clock=clock,
             log=self._log,
         )
@@ -116,12 +120,18 @@ class WorkerDaemon:
             groups=self._options.groups or "all",
             concurrency=self._options.concurrency,
         )
-        for service in (self._children, self._renewer, self._courier, self._registrar):
+        for service in (
+            self._children,
+            self._stall,
+            self._renewer,
+            self._courier,
+            self._registrar,
+        ):
             await service.start()
 
     async def failed(self) -> None:
         """Return when a part has failed for good."""
-        parts = (self._courier, self._registrar, self._renewer)
+        parts = (self._courier, self._registrar, self._renewer, self._stall)
         waits = [asyncio.create_task(part.failed.wait()) for part in parts]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -149,12 +159,13 @@ class WorkerDaemon:
         await asyncio.gather(*(ear.stop() for ear in self._ears.values()))
         await self._courier.stop()
         await self._registrar_stop()
+        await self._stall.stop()
         await self._renewer.stop()
         await self._children.stop()
         await self._release(rest)
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._link.close()
-        self._log.info("worker_stopped", released=len(rest), **self._runner.counts)
+        self._log.info("worker_stopped", **(self._runner.counts | Counter(released=len(rest))))
 
     async def _serve(self, group: str) -> None:
         if group not in self._ears:

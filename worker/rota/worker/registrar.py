@@ -81,6 +81,6 @@ class Registrar(Loop):
 
     def _tell(self) -> None:
         if self._counts != self._told:
-            news = {word: n - self._told[word] for word, n in self._counts.items()}
+            news = self._counts - self._told
             self.log.info("runs_done", **news, running=len(self._held))
             self._told = Counter(self._counts)

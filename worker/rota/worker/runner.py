@@ -22,6 +22,7 @@ from rota.worker.failure import Fatal
 from rota.worker.held import HeldRun
 from rota.worker.invoke import encode_result, failure_of, invoke
 from rota.worker.registry import Handler, Jobs
+from rota.worker.stall import Stall
 
 _SLACK = 1.0  # seconds within which a child process that was killed is gone
 
@@ -42,6 +43,7 @@ class Runner:
         jobs: Jobs,
         children: Children,
         threads: ThreadPoolExecutor,
+        stall: Stall,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -49,10 +51,11 @@ class Runner:
         self._jobs = jobs
         self._children = children
         self._threads = threads
+        self._stall = stall
         self._clock = clock
         self._log = log
         self._random = Random()
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # of attempts, by outcome; or as lost, or released
 
     def begin(self, held: HeldRun, report: Report) -> None:
         """Start the handler; `report` is called once, when the attempt has ended."""
@@ -77,13 +80,12 @@ class Runner:
 
     def _over(self, held: HeldRun, report: Report, task: "asyncio.Task[Ended | Resting]") -> None:
         outcome = None
-        if task.cancelled():
-            # Lost its lease, or the worker stops and gives it back: either way nothing is written.
-            self.counts["cancelled"] += 1
-        elif error := task.exception():
-            self._log.error("attempt_failed", job_id=held.run.job_id, exc_info=error)
-        else:
-            outcome = task.result()
+        if not task.cancelled():
+            if error := task.exception():
+                self._log.error("attempt_failed", job_id=held.run.job_id, exc_info=error)
+            else:
+                outcome = task.result()
+        self.counts[_word(held, outcome)] += 1
         report(held, None if held.lost or held.given_back else outcome)
 
     async def _attempt(self, held: HeldRun) -> Ended | Resting:
@@ -130,7 +132,8 @@ class Runner:
                         context, bytes(request.args), lambda: _grace(held), held
                     )
                 kwargs = handler.arguments.decode(bytes(request.args))
-                return encode_result(await invoke(handler, context, kwargs, self._threads))
+                with self._stall.handling(context.job_id):
+                    return encode_result(await invoke(handler, context, kwargs, self._threads))
         except TimeoutError as error:
             if scope.expired():
                 raise Timeout(_overtime(seconds)) from error
@@ -219,7 +222,6 @@ class Runner:
         )
 
     def _tell(self, completion: Completion) -> None:
-        self.counts[completion.outcome] += 1
         if completion.outcome == "succeeded":
             self._log.debug("run_succeeded", took_ms=completion.took_ms)
             return
@@ -233,6 +235,17 @@ class Runner:
             self._log.warning("run_failed", retry_in_ms=completion.next_ms, **fields)
         else:
             self._log.error("run_dead", job_id=completion.job_id, **fields)
+
+
+def _word(held: HeldRun, outcome: Ended | Resting | None) -> str:
+    """Return what an attempt counts as: nothing is written of one that is lost or given back."""
+    if held.lost:
+        return "lost"
+    if held.given_back:
+        return "released"
+    if outcome is None:
+        return "cancelled" if held.cancelled else "failed"
+    return outcome.outcome if isinstance(outcome, Ended) else "retrying"
 
 
 def _overtime(seconds: float) -> str:
