@@ -52,7 +52,10 @@ def check_wheel(python: Path, away: Path) -> None:
     copy_all_but_source(copy)
     check("wheel: is what is imported", installed, "-c", PROBE, away / "venv", cwd=copy)
     # What the source did and the wheel might not: real processes, and whatever is read from files.
-    check("wheel: pytest", installed, "-m", "pytest", "tests/unit", "tests/system", cwd=copy)
+    system = [
+        f"tests/system/test_{name}.py" for name in ("embedded_only", "isolation", "sched_cli")
+    ]
+    check("wheel: pytest", installed, "-m", "pytest", "tests/unit", *system, cwd=copy)
 
 
 PROBE = """

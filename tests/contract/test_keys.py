@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rota.common
-from rota.common import keys
+from rota.common import keys, names
 from rota.common.catalog import Catalog
 from rota.common.job import Job, Schedule
 from rota.common.ledger import Note, Outcome
@@ -16,7 +16,7 @@ from rota.common.recording import Recording
 from rota.common.registration import Registration
 from rota.common.state import State
 from rota.common.store import Store
-from tests.support import builders
+from tests.support import builders, revisions
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 
 KEPT = {
@@ -55,12 +55,17 @@ def test_keys_are_documented(maker: object) -> None:
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
 def test_keys_of_a_group_share_a_slot(maker: object) -> None:
-    """All keys of a group hash alike, so that a script may touch them all in a cluster."""
-    assert callable(maker)
-    names = list(inspect.signature(maker).parameters)
-    key = maker(*names)
+    """All keys of a group hash alike, so that a script may touch them all in a cluster.
 
-    assert names[:1] == re.findall(r"\{(.*?)\}", key)
+    So do those of the configuration, by a tag that no group can have.
+    """
+    assert callable(maker)
+    parameters = list(inspect.signature(maker).parameters)
+    key = maker(*parameters)
+
+    tags = [":revisions"] if maker in (keys.revisions, keys.revision) else parameters[:1]
+
+    assert tags == re.findall(r"\{(.*?)\}", key)
 
 
 async def test_types(store: Store) -> None:
@@ -77,6 +82,7 @@ async def test_types(store: Store) -> None:
     await store.link.command("RPUSH", keys.control(GROUP, builders.WORKER), "1")
     await store.link.command("ZADD", keys.leases(GROUP), 0, "acme/gone:1")
     await Reconciliation(store).reconcile(GROUP, [("lease", "acme/gone:1")])
+    revision = await revisions.make(store, b"content")
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     note = Note(ref, Outcome.SKIPPED, "", DUE_MS + 1, DUE_MS + 1, 1)
     await Recording(store).record(GROUP, note)
@@ -85,11 +91,11 @@ async def test_types(store: Store) -> None:
         "ref": ref,
         "job_id": job_id,
         "tenant": "acme",
-        "name": "acme",
         "handler": builders.HANDLER,
         "worker_id": builders.WORKER,
     }
     for maker in MAKERS:
+        parameters["name"] = revision.name if maker is keys.revision else "acme"
         key = maker(*(parameters[name] for name in inspect.signature(maker).parameters))
         kind = await store.link.command("TYPE", key)
 
@@ -140,3 +146,10 @@ async def test_every_other_key_expires(store: Store) -> None:
     forever = {name for name, ms in zip(names, times, strict=True) if ms < 0}
 
     assert {keys.dead(GROUP), keys.workers(GROUP), keys.wake(GROUP)} == forever
+
+
+def test_no_group_is_called_like_the_revisions() -> None:
+    """The hash tag of the configuration's keys is no name of a group; all keys begin alike."""
+    assert not names.is_name(":revisions")
+    assert keys.root(":revisions") == keys.revisions()
+    assert keys.revision("1:a").startswith("rota:")

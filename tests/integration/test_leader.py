@@ -304,7 +304,7 @@ async def test_gives_up_what_is_too_much(rigs: tuple[Rig, Rig]) -> None:
     await first.leader.turn()
     await second.leader.turn()
     first.balance.led.add("silver")  # one of two schedulers leads both of two groups
-    first.balance._groups = 2
+    first.balance.groups = 2
     for _ in range(2):
         await first.leader.turn()
     first.balance.led.clear()
@@ -322,7 +322,7 @@ async def test_nobody_takes_what_is_given_up(rigs: tuple[Rig, Rig]) -> None:
     await rig.leader.turn()
     await gone.leader.turn()
     rig.balance.led |= {"silver", "bronze"}
-    rig.balance._groups = 3
+    rig.balance.groups = 3
     for _ in range(2):
         await rig.leader.turn()
     rig.balance.led.clear()

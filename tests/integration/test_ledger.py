@@ -5,7 +5,7 @@ import pytest
 from rota.common import keys
 from rota.common.clock import SystemClock
 from rota.common.job import Blackout, Job
-from rota.common.ledger import Attempts, Entry, Ledger, Stretch
+from rota.common.ledger import Attempts, Entry, Stretch
 from rota.common.link import Link
 from rota.common.store import Store
 from rota.scheduler import trigger
@@ -13,6 +13,7 @@ from rota.scheduler.schedule import due_of
 from tests.support import builders, probe, schedulers
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 from tests.support.definitions import job
+from tests.support.kept import flying, ledger, lose_writes, set_cursor, stretches
 from tests.support.ledgers import holes
 from tests.support.proxy import Proxy
 from tests.support.schedulers import RARE, REF
@@ -22,33 +23,12 @@ DAY_MS = 24 * HOUR_MS
 ALL_DAY = (Blackout(start="2020-01-01 00:00", end="2090-01-01 00:00", reason="freeze"),)
 
 
-async def ledger(store: Store, ref: str = REF) -> list[Entry]:
-    """Return what is kept of a job, the latest first."""
-    return await Ledger(store.link).of(GROUP, ref, CLOCK.now_ms())
-
-
-async def stretches(store: Store, ref: str = REF) -> list[Stretch]:
-    """Return what is kept of a job's occurrences that were not run, the latest first."""
-    return [entry for entry in await ledger(store, ref) if isinstance(entry, Stretch)]
-
-
-async def set_cursor(store: Store, due_ms: int, ref: str = REF) -> None:
-    """Let the store remember that a job was accounted for until then."""
-    await store.link.command("HSET", keys.slot(GROUP, ref), "due", due_ms)
-
-
 async def end_all(store: Store) -> None:
     """Carry out all that is queued."""
     await builders.register(store)
     while runs := (await builders.claim(store, 50)).runs:
         for run in runs:
             await builders.complete(store, run)
-
-
-async def flying(store: Store, ref: str = REF) -> set[str]:
-    """Return the run in flight of a job, if there is one."""
-    run = (await schedulers.slot(store, ref)).run
-    return {run} if run else set()
 
 
 @pytest.mark.parametrize("each", [job(every="1m"), job(cron="*/5 * * * *", timezone="Asia/Tokyo")])
@@ -234,14 +214,6 @@ async def test_gate(url: str, store: Store) -> None:
     entries = await ledger(store)
 
     assert [] == holes(each, entries, await flying(store), run.due_ms - 1)
-
-
-async def lose_writes(store: Store, until_ms: int) -> None:
-    """Let another server go on, that has heard nothing of the ledger since, all at once."""
-    lost = "call('HSET', KEYS[1], 'due', ARGV[1]) call('DEL', KEYS[2])"
-    lost = f"local call = redis.call {lost} call('HSET', KEYS[3], 'server', 'another')"
-    names = keys.slot(GROUP, REF), keys.ledger(GROUP, REF), keys.root(GROUP)
-    await store.link.command("EVAL", lost, len(names), *names, until_ms)
 
 
 @pytest.mark.parametrize("blackouts", [(), ALL_DAY])

@@ -8,7 +8,7 @@ from redis.crc import key_slot
 from rota.common import keys
 from rota.common.catalog import Catalog
 from tests.chaos.server import ask
-from tests.support import probe, schedulers
+from tests.support import configurations, probe, schedulers
 from tests.support.clusters import SLOTS, Cluster, group_on
 from tests.support.definitions import job
 from tests.support.topologies import opened
@@ -40,3 +40,18 @@ async def test_emptied_master(cluster: Cluster) -> None:
     assert [] == lost
     assert [[jobs[0]], [jobs[1]]] == found
     assert [hit] == [entry["group"] for entry in told]
+
+
+async def test_follows_what_is_applied(cluster: Cluster) -> None:
+    """On a cluster a revision is followed as elsewhere, whichever masters its groups are on."""
+    groups = [group_on(n) for n in range(3)]
+    jobs = [job(f"t{n}/x", every=schedulers.RARE, group=group) for n, group in enumerate(groups)]
+    async with opened(cluster.url) as store, schedulers.running(cluster.url, *jobs[:2]) as rig:
+        made = await configurations.apply(store, *jobs[1:])
+        await configurations.followed(rig, made)
+        await probe.until(lambda: rig.daemon.engine.next_ms("t2/x"))
+        await probe.until(lambda: set(groups[1:]) == rig.led)
+
+        assert rig.daemon.engine.next_ms("t0/x") is None
+        assert sorted(groups[1:]) == await Catalog(store.link).groups()
+        assert [] == [e for e in rig.book.complaints() if e != "handler_unserved"]

@@ -16,7 +16,7 @@ from rota.common.link import Call, Link
 from rota.common.run import Claimed
 from rota.common.state import Operation
 from rota.common.store import Store
-from rota.scheduler import auditor, sweeper, watcher
+from rota.scheduler import auditor, follower, sweeper, watcher
 from tests.support import builders, probe, schedulers
 from tests.support.builders import GROUP
 from tests.support.definitions import job
@@ -54,8 +54,9 @@ async def test_blackout(url: str) -> None:
         assert {("blackout", blackout.text)} == set(told())
 
 
-async def test_withdraws(url: str, store: Store) -> None:
+async def test_withdraws(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the configuration no longer has the store no longer knows; what changed is changed."""
+    monkeypatch.setattr(follower, "_PERIOD", 0.1)
     async with schedulers.running(
         url, job(every=RARE), job("acme/old", every=RARE), groups=("gone",)
     ):
@@ -64,7 +65,11 @@ async def test_withdraws(url: str, store: Store) -> None:
     async with schedulers.running(url, changed):
         catalog = Catalog(store.link)
 
-        assert [GROUP] == await catalog.groups()
+        async def withdrawn() -> bool:
+            return [GROUP] == await catalog.groups()
+
+        await probe.found(withdrawn)
+
         assert [changed] == await catalog.jobs(GROUP)
         assert [] == await catalog.jobs("gone")
         assert await catalog.find("acme/old") is None

@@ -24,7 +24,8 @@ class Rig:
 
     def __init__(self, store: Store) -> None:
         self.book = Logbook()
-        self.watcher = Watcher(jobs=JOBS, catalog=Catalog(store.link), log=self.book.log)
+        self.watcher = Watcher(catalog=Catalog(store.link), log=self.book.log)
+        self.watcher.follow(JOBS)
 
     def told(self, event: str) -> list[tuple[str, str, int]]:
         """Return group, handler and number of jobs of each event of that name."""
@@ -102,3 +103,14 @@ async def test_all_is_served(rig: Rig, store: Store) -> None:
         await rig.watcher.turn()
 
     assert [] == rig.told("handler_unserved") + rig.told("handler_served")
+
+
+async def test_other_jobs(rig: Rig) -> None:
+    """What is told goes with the jobs: what stays is not told again, what comes is, once."""
+    for _ in range(2):
+        await rig.watcher.turn()
+    rig.watcher.follow([*JOBS[:2], job("acme/tidy", every="1h", handler="db.tidy")])
+    for _ in range(2):
+        await rig.watcher.turn()
+
+    assert [(GROUP, "db.tidy", 1)] == rig.told("handler_unserved")[3:]

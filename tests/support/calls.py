@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
-from rota.common import keys
+from rota.common import keys, scripts
 from rota.common.link import Call
-from rota.common.scripts import LIBRARY
 from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
 
 _LUA = resources.files("rota.common") / "lua"
-SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - {*LIBRARY})
+_APART = {*scripts.LIBRARY, scripts.SWITCH}  # `switch` stands alone: see `test_revisions`
+SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - _APART)
 
 
 class Reply(NamedTuple):

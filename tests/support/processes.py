@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rota.common.clock import SystemClock
 from rota.common.embedded import EmbeddedStore, die_with_parent
@@ -149,7 +149,7 @@ class Plant:
         """Return what the handlers have written so far."""
         return Audit(self.audit_file, {each.pid: each.died_at for each in self._processes})
 
-    def __enter__(self) -> "Plant":
+    def __enter__(self) -> Self:
         self._store.start()
         return self
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.system
 
 COMMANDS = [
     *("dev", "run", "check", "next", "schema", "status", "trigger", "cancel", "dead"),
+    *("plan", "apply", "rollback", "revisions"),
     *("runs", "why"),
 ]
 NOWHERE = f"redis://:s3cret@127.0.0.1:{free_port()}/0"  # nobody listens there
@@ -254,13 +255,17 @@ async def test_live_check(url: str, store: Store, config: str) -> None:
         ("next", "acme/import"),
         ("check", "--live"),
         ("run",),
+        ("plan",),
+        ("apply", "--yes"),
+        ("rollback", "--yes"),
+        ("revisions",),
     ],
 )
 async def test_store_unreachable(words: tuple[str, ...], config: str) -> None:
     """A store that can't be reached exits with 4, soon; its address is told, its password not."""
     clock = SystemClock()
     began = clock.monotonic()
-    given = (config,) if words[0] in ("check", "run") else ()
+    given = (config,) if words[0] in ("check", "run", "plan", "apply") else ()
     done = await sched(*words, *given)
 
     assert (4, "") == (done.code, done.out)
@@ -413,14 +418,17 @@ async def test_run(url: str, store: Store, config: str, number: signal.Signals) 
     """The daemon publishes, logs JSON to standard error only, and ends with 0 when asked to."""
     process = await begin("-m", "rota.scheduler", "run", config, url=url)
     assert process.stderr is not None
-    profile = json.loads(await asyncio.wait_for(process.stderr.readline(), 10))
-    first = json.loads(await asyncio.wait_for(process.stderr.readline(), 10))
+    profile, applied, followed, first = [
+        json.loads(await asyncio.wait_for(process.stderr.readline(), 10)) for _ in range(4)
+    ]
     known = await probe.found(lambda: Catalog(store.link).jobs(GROUP))
     process.send_signal(number)
     done = await end(process)
     events = [json.loads(line)["event"] for line in done.err.splitlines()]
 
-    assert "store_profile" == profile["event"]
+    assert ["store_profile", "config_applied", "revision_followed"] == [
+        line["event"] for line in (profile, applied, followed)
+    ]
     assert ("scheduler_started", 2, "info") == (first["event"], first["jobs"], first["level"])
     assert ["acme/import", "acme/sync"] == [each.ref for each in known]
     assert (0, "") == (done.code, done.out)

@@ -4,6 +4,7 @@ import pytest
 
 from rota.common.catalog import Slot
 from rota.common.job import Blackout, Job
+from rota.scheduler.applied import Since
 from rota.scheduler.first_due import first_due
 from rota.scheduler.schedule import due_of, phase
 from tests.support.definitions import job
@@ -151,3 +152,54 @@ def test_catch_up_is_an_occurrence(each: Job) -> None:
 
     assert first is not None
     assert first == due_of(each).last_until(first)
+
+
+YESTERDAY = NOW - DAY
+
+
+@pytest.mark.parametrize(
+    ("each", "since", "expected"),
+    [
+        # Changed at 11:00: its time at 03:00 was not this schedule's; the next one is tomorrow's.
+        (CRON, Since(ms("2026-11-23T11:00"), 1), ms("2026-11-24T03:00")),
+        (CRON, Since(ms("2026-11-23T02:00"), 1), ms("2026-11-23T03:00")),
+        (EVERY, Since(LAST, 1), LAST + HOUR),
+        (EVERY, Since(LAST - 1, 1), LAST),
+    ],
+)
+def test_changed(each: Job, since: Since, expected: int) -> None:
+    """What a schedule was due for before it was applied was not missed; what came later was."""
+    assert expected == first_due(each, slot(due=NOW - 3 * DAY, ended=NOW - 3 * DAY), NOW, since)
+
+
+@pytest.mark.parametrize(
+    ("each", "known", "expected"),
+    [
+        (CRON, ms("2026-11-23T02:00"), ms("2026-11-23T03:00")),
+        (CRON, ms("2026-11-23T04:00"), ms("2026-11-24T03:00")),
+        (job(at="2026-11-23 09:00"), ms("2026-11-23T08:00"), ms("2026-11-23T09:00")),
+        (job(at="2026-11-23 09:00"), ms("2026-11-23T10:00"), None),
+        (AFTER, YESTERDAY, YESTERDAY + phase("acme/import", 5 * MINUTE)),
+    ],
+)
+def test_never_ran_and_is_known(each: Job, known: int, expected: int | None) -> None:
+    """A job that never ran makes up for what it was due for since it is known, not for more."""
+    assert expected == first_due(each, NEVER, NOW, Since(0, known))
+
+
+def test_known_and_ran() -> None:
+    """A job of the first configuration that ran before goes on from its last occurrence."""
+    last = slot(due=ms("2026-11-21T03:00"), ended=NOW - 2 * DAY)
+
+    assert ms("2026-11-23T03:00") == first_due(CRON, last, NOW, Since(0, NOW - HOUR))
+
+
+@pytest.mark.parametrize("ago", [5 * MINUTE, 30 * DAY])
+def test_shorter_delay(ago: int) -> None:
+    """A delay that is shortened so far that it is over is due in its place after the change."""
+    changed = NOW - 1_000
+
+    assert changed + phase("acme/import", 5 * MINUTE) == first_due(
+        AFTER, slot(due=NOW - DAY, ended=NOW - ago - 1_000), NOW, Since(changed, changed)
+    )
+    assert NOW + MINUTE == first_due(AFTER, slot(ended=NOW - 4 * MINUTE), NOW, Since(NOW, NOW))

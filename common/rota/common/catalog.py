@@ -85,6 +85,17 @@ class Catalog:
         ]
         await self._many(commands)
 
+    async def amend(self, group: str, jobs: Sequence[Job], gone: Sequence[str]) -> None:
+        """Publish these jobs of `group` anew and forget those in `gone`; all others stay."""
+        key = keys.jobs(group)
+        pairs = [(job.ref, message.encode(job)) for job in jobs]
+        commands: list[tuple[Any, ...]] = [
+            ("HSET", key, *(value for pair in chunk for value in pair))
+            for chunk in _chunks(pairs, 200)
+        ]
+        commands += [("HDEL", key, *chunk) for chunk in _chunks(gone, 200)]
+        await self._many(commands)
+
     async def withdraw(self, groups: Sequence[str]) -> None:
         """Forget groups that the configuration no longer has, and their published jobs."""
         for group in groups:
@@ -101,6 +112,10 @@ class Catalog:
         groups = await self.groups()
         found = await self._many([("HGET", keys.jobs(group), ref) for group in groups])
         return next((_jobs.decode(value) for value in found if value), None)
+
+    async def opened_ms(self, group: str) -> int:
+        """Return when the gate of `group` opened last, by the store's clock; 0 if it never did."""
+        return int(await self._link.command("HGET", keys.root(group), "opened") or 0)
 
     async def slots(self, group: str, refs: Sequence[str]) -> list[Slot]:
         """Return what the store remembers of each job of `refs`, in that order."""

@@ -70,18 +70,30 @@ def run_daemon(daemon: Daemon, log: FilteringBoundLogger) -> int:
 
 
 def run_supervised(
-    daemon: Supervised, log: FilteringBoundLogger, *, health: str, check: Check
+    daemon: Supervised,
+    log: FilteringBoundLogger,
+    *,
+    health: str,
+    check: Check,
+    on_hangup: Callable[[], None] | None = None,
 ) -> int:
     """Run `daemon` as `run_daemon` does, if `check` raises nothing.
 
-    `health` is the address, HOST:PORT, at which it says how it is; empty for nowhere.
+    `health` is the address, HOST:PORT, at which it says how it is; empty for nowhere. SIGHUP calls
+    `on_hangup`; without it that ends the process, as by default.
     """
-    return asyncio.run(_run_supervised(daemon, log, health, check))
+    return asyncio.run(_run_supervised(daemon, log, health, check, on_hangup))
 
 
 async def _run_supervised(
-    daemon: Supervised, log: FilteringBoundLogger, address: str, check: Check
+    daemon: Supervised,
+    log: FilteringBoundLogger,
+    address: str,
+    check: Check,
+    on_hangup: Callable[[], None] | None,
 ) -> int:
+    if on_hangup is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
     health = Health(address, unready=daemon.unready, log=log)
     await check()
     await health.start()

@@ -1,6 +1,7 @@
 """Every key in the store, one function each, with its type and lifetime.
 
-All keys of a group share the hash tag `{group}`, so that a group is one slot of a Redis Cluster.
+All keys of a group share the hash tag `{group}`, so that a group is one slot of a Redis Cluster; so
+do the keys of the configuration, which belong to no group.
 The scripts get the group's root key and derive the others by the same suffixes.
 """
 
@@ -8,6 +9,22 @@ The scripts get the group's root key and derive the others by the same suffixes.
 def groups() -> str:
     """Return the SET of known groups. Kept."""
     return "rota:groups"
+
+
+def revisions() -> str:
+    """Return the HASH of the configuration's revisions, name to msgpack of `Revision`. Kept.
+
+    `current` holds the name of the one that schedulers follow. No group can have its hash tag.
+    """
+    return "rota:{:revisions}"
+
+
+def revision(name: str) -> str:
+    """Return the LIST of the parts of a revision's content. Kept with it; gone if never current.
+
+    In the same slot of a Redis Cluster as `revisions`, so that one script may touch both.
+    """
+    return f"{revisions()}:{name}"
 
 
 def root(group: str) -> str:

@@ -11,7 +11,8 @@ RECONCILE = "reconcile"
 RECOUNT = "recount"
 RECORD = "record"
 REGISTER = "register"
-LIBRARY = ("lib", "ledger", "runs")  # in this order in front of each script
+SWITCH = "switch"  # without the library: see `plain`
+LIBRARY = ("lib", "ledger", "runs")  # in this order in front of each other script
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 LEDGER_RUNS = 20  # entries that the ledger keeps of each job
 LEDGER_DAYS = 30  # days after which it forgets them
@@ -37,3 +38,8 @@ def script(operation: str, gate_ms: int = GATE_MS) -> tuple[bytes, str]:
     texts = [source(name) for name in (*LIBRARY, operation)]
     text = "".join([shebang, constants, *texts]).encode()
     return text, sha1(text, usedforsecurity=False).hexdigest()
+
+
+def plain(name: str) -> str:
+    """Return a script that stands without the library, to be sent as a whole: it runs seldom."""
+    return source(name)

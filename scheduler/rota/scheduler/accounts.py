@@ -22,9 +22,12 @@ class Accounts:
         self._since: dict[str, int] = {}  # from when on we lead it
 
     def begin(self, job: Job, until_ms: int, now_ms: int) -> None:
-        """Note that `job`, led from now on, is accounted for until `until_ms`."""
-        self._until[job.ref] = until_ms
-        self._since[job.ref] = now_ms
+        """Note that `job`, led from now on, is accounted for until `until_ms`.
+
+        For one that is led already, and was changed, nothing is opened again.
+        """
+        self._until[job.ref] = max(until_ms, self._until.get(job.ref, until_ms))
+        self._since.setdefault(job.ref, now_ms)
 
     def close(self, job: Job, before_ms: int, way: str = "") -> list[Note]:
         """Return notes on what fell due before `before_ms` and is not accounted for, in order.

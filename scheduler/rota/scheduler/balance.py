@@ -4,8 +4,8 @@
 class Balance:
     """What this scheduler knows of the share-out. Pure arithmetic."""
 
-    def __init__(self, groups: int) -> None:
-        self._groups = groups
+    def __init__(self, groups: int = 0) -> None:
+        self.groups = groups  # how many there are to share
         self._alive: dict[str, int] = {}  # schedulers seen in each group
         self.led: set[str] = set()
         self.asked: set[str] = set()  # groups that we have asked to lead, and not been answered
@@ -13,7 +13,7 @@ class Balance:
     @property
     def share(self) -> int:
         """Return how many groups one scheduler leads at most when all take part."""
-        return -(-self._groups // max(1, *self._alive.values(), 1))
+        return -(-self.groups // max(1, *self._alive.values(), 1))
 
     def note(self, group: str, schedulers: int) -> None:
         """Take note of how many schedulers take part in `group`.
@@ -21,6 +21,10 @@ class Balance:
         The most in any group counts: where one has just given a group up it is not seen.
         """
         self._alive[group] = schedulers
+
+    def forget(self, group: str) -> None:
+        """Share out `group` no longer."""
+        self._alive.pop(group, None)
 
     def may_take(self) -> bool:
         """Tell whether to take one more group that nobody leads."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rota.scheduler import dead_cli, ledger_cli, session
+from rota.scheduler import config_cli, dead_cli, ledger_cli, run_cli, session
 from rota.scheduler.options import Output, OutputOption, check_ref
 
 app = typer.Typer(
@@ -24,15 +24,13 @@ app = typer.Typer(
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a directory of them.")
 ]
-HealthOption = Annotated[
-    str,
-    typer.Option(metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."),
-]
 RefArgument = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
 JobIdArgument = Annotated[
     str, typer.Argument(metavar="JOB_ID", help="Such as acme/vacuum:20261123T020000Z.")
 ]
 
+app.add_typer(run_cli.app)
+app.add_typer(config_cli.app)
 app.add_typer(dead_cli.app, name="dead")
 ledger_cli.add(app)
 
@@ -81,34 +79,6 @@ def dev(
     with command.exit_codes():
         chosen = devs.options(config, module, workers, concurrency)
         sys.exit(devs.run(chosen, configs.load(chosen.config)))
-
-
-@app.command()
-def run(config: ConfigArgument, health: HealthOption = "") -> None:
-    """Start the scheduler daemon.
-
-    SIGTERM or Ctrl-C stops it; runs in flight go on, and the next start takes them up again. A
-    second signal, half a second later or more, exits at once.
-    """
-    from rota.common import command, durability, log, settings
-    from rota.scheduler import config as configs
-    from rota.scheduler.daemon import SchedulerDaemon
-
-    with command.exit_codes():
-        given = settings.read()
-        logger = log.configure(given)
-        daemon = SchedulerDaemon(
-            given.redis_url,
-            configs.load(config),
-            log=logger,
-            gate_ms=given.gate_ms,
-            lease_ms=given.lease_ms,
-        )
-        sys.exit(
-            command.run_supervised(
-                daemon, logger, health=health, check=lambda: durability.check(given, logger)
-            )
-        )
 
 
 @app.command()

@@ -9,41 +9,51 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
-from rota.common.job import Job
 from rota.common.link import Link
+from rota.common.revisions import Revision
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
+from rota.scheduler import groups
+from rota.scheduler.applied import Applied
+from rota.scheduler.applier import Applier
 from rota.scheduler.awaited import Awaited
 from rota.scheduler.balance import Balance
 from rota.scheduler.config import Config
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
+from rota.scheduler.follower import Follower
+from rota.scheduler.groups import Groups, Member
 from rota.scheduler.leader import Leader
 from rota.scheduler.led_group import LedGroup
 from rota.scheduler.listener import Heard
 from rota.scheduler.publisher import Publisher
+from rota.scheduler.reloader import Reloader
+from rota.scheduler.source import Source
 from rota.scheduler.watcher import Watcher
 
 
 class SchedulerDaemon:
-    """One scheduler over one configuration; any number of them share its groups."""
+    """One scheduler of one store; any number of them follow its configuration and share its groups.
+
+    One that is given a configuration applies it when it starts; and what it reads from `source`
+    later, if that is given, when it is told to or that changes.
+    """
 
     def __init__(
         self,
         url: str,
-        config: Config,
+        config: Config | None = None,
         *,
         log: FilteringBoundLogger,
         clock: Clock | None = None,
         heard: Heard | None = None,
         gate_ms: int = GATE_MS,
         lease_ms: int = LEASE_MS,
+        command: str = "sched run",
+        source: Source | None = None,
     ) -> None:
-        self._config = config
-        self._jobs: dict[str, list[Job]] = {group: [] for group in config.groups}
-        for job in config.jobs:
-            self._jobs[job.group].append(job)
+        self._given = config
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._log = log.bind(scheduler=self.id)
         self._clock = clock or SystemClock()
@@ -69,34 +79,78 @@ class SchedulerDaemon:
             skipped=self._dispatcher.skipped,
             kept_back=self._dispatcher.kept_back,
         )
-        self._publisher = Publisher(jobs=self._jobs, catalog=self._catalog, log=self._log)
+        self._publisher = Publisher(catalog=self._catalog, log=self._log)
         self._store.epochs.reopened.append(self._publisher.reopened)
-        balance = Balance(len(self._jobs))
-        self._leaders = {group: self._leader(group, balance) for group in self._jobs}
+        self._watcher = Watcher(catalog=self._catalog, log=self._log)
+        self._balance = Balance()
+        self._groups = Groups(
+            build=self._member,
+            watch=self._watch,
+            balance=self._balance,
+            catalog=self._catalog,
+            log=self._log,
+        )
+        self.applier = Applier(self._link, command=command)
+        self._follower = Follower(
+            applier=self.applier,
+            catalog=self._catalog,
+            groups=self._groups,
+            follow=self._follow,
+            log=self._log,
+        )
         self._loops: list[Loop] = [
             self._dispatcher,
             self._publisher,
-            Watcher(jobs=config.jobs, catalog=self._catalog, log=self._log),
+            self._watcher,
+            self._follower,
         ]
+        self._reloader = Reloader(source, apply=self.apply, log=self._log) if source else None
+        if self._reloader is not None:
+            self._loops.append(self._reloader)
+
+    @property
+    def _leaders(self) -> dict[str, Leader]:
+        return self._groups.leaders
 
     async def start(self) -> None:
-        """Publish the jobs, and lead what nobody leads.
+        """Apply what was given, publish what is applied, and lead what nobody leads.
 
         Raises `StoreUnavailable` if the store can't be reached.
         """
         await self._store.ping()
-        await self._publisher.publish()
+        if self._given is not None:
+            await self.apply(self._given)
+        await self._follower.look()
         self.engine.start()
-        for loop in [*self._loops, *self._leaders.values()]:
+        for loop in self._loops:
             self._watch(loop)
             await loop.start()
+        await self._groups.start()
+        config = self._follower.config
         self._log.info(
             "scheduler_started",
             store=self._link.address,
-            groups=len(self._jobs),
-            tenants=len(self._config.tenants),
-            jobs=len(self._config.jobs),
+            revision=self._follower.revision,
+            groups=len(config.groups),
+            tenants=len(config.tenants),
+            jobs=len(config.jobs),
         )
+
+    async def apply(self, config: Config) -> Revision:
+        """Make `config` the one that all schedulers of the store follow, unless it is so already.
+
+        Return its revision. Changes are taken up by the running follower.
+        """
+        revision = await self.applier.ensure(config, self._log)
+        self._follower.wake()
+        return revision
+
+    def reload(self) -> None:
+        """Read the configuration again, and apply it if it says something new."""
+        if self._reloader is not None:
+            self._reloader.reload()
+        else:
+            self._log.warning("config_not_reloaded", reason="started without CONFIG")
 
     async def failed(self) -> None:
         """Return when a part has failed for good."""
@@ -106,8 +160,9 @@ class SchedulerDaemon:
         """Return why occurrences would not be enqueued in time; empty if they are."""
         if self._failed.is_set():
             return "a part has failed"
-        reasons = ((group, leader.unready()) for group, leader in self._leaders.items())
-        return next((f"group {group}: {reason}" for group, reason in reasons if reason), "")
+        if not self._follower.revision:
+            return "no configuration was applied yet: sched apply CONFIG"
+        return groups.unready(self._leaders)
 
     async def stop(self) -> None:
         """Send what was fired, give up our groups. Runs in flight go on; others await them.
@@ -121,14 +176,18 @@ class SchedulerDaemon:
             task.cancel()
         for loop in self._loops:
             await loop.stop()
-        await asyncio.gather(*(leader.stop() for leader in self._leaders.values()))
+        await self._groups.stop()
         await self._link.close()
         self._log.info("scheduler_stopped", in_flight=in_flight)
 
-    def _leader(self, group: str, balance: Balance) -> Leader:
+    async def _follow(self, applied: Applied) -> None:
+        await self._publisher.follow(applied.jobs)
+        self._watcher.follow(applied.config.jobs)
+        await self._groups.follow(applied)
+
+    def _member(self, group: str) -> Member:
         led = LedGroup(
             group,
-            self._jobs[group],
             store=self._store,
             catalog=self._catalog,
             engine=self.engine,
@@ -140,15 +199,16 @@ class SchedulerDaemon:
             watch=self._watch,
             lease_ms=self._lease_ms,
         )
-        return Leader(
+        leader = Leader(
             group,
             scheduler_id=self.id,
             led=led,
-            balance=balance,
+            balance=self._balance,
             store=self._store,
             clock=self._clock,
             log=self._log,
         )
+        return Member(leader, led)
 
     def _watch(self, loop: Loop) -> asyncio.Task[None]:
         """Fail as a whole when `loop` fails; the task may be cancelled when that has stopped."""

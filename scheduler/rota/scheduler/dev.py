@@ -99,6 +99,7 @@ class Dev:
             heard=self._heard,
             gate_ms=given.gate_ms,
             lease_ms=given.lease_ms,
+            command="sched dev",
         )
         self._workers: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []

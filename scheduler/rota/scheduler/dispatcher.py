@@ -52,7 +52,7 @@ class Dispatcher(Loop):
         self._outbox = Outbox()
         self._delivery = Delivery(store, self._outbox, terms)
         self._accounts = Accounts()
-        self._bodies: dict[str, bytes] = {}
+        self._bodies: dict[str, tuple[Job, bytes]] = {}  # by TENANT/JOB
         self._over: set[str] = set()  # job_ids heard to be over while a round trip is under way
 
     def fire(self, job: Job, due_ms: int) -> None:
@@ -62,8 +62,15 @@ class Dispatcher(Loop):
         self._drop_postponed(job, due_ms)
         self._account(job, due_ms, occurrence, way=run_id)
 
+    def see_out(self, job: Job, until_ms: int) -> None:
+        """Tell what `job` was due for until `until_ms`, before it is taken up as it is now."""
+        postponed = self._postponed.pop(job.ref, None)
+        if postponed is not None:  # it will not be fired: the engine forgets it
+            self._put(job, postponed)
+        self._put(job, *self._accounts.close(job, until_ms + 1))
+
     def take_up(self, job: Job, *, until_ms: int, now_ms: int, caught_up: bool) -> None:
-        """Note that `job`, led from now on, is accounted for until `until_ms`.
+        """Note that `job`, led from now on or changed, is accounted for until `until_ms`.
 
         `caught_up` tells that nothing is to be fired of what fell due since.
         """
@@ -261,7 +268,8 @@ class Dispatcher(Loop):
             self._put(job, *rest, first=True)
 
     def _body(self, job: Job) -> bytes:
-        body = self._bodies.get(job.ref)
-        if body is None:
-            body = self._bodies[job.ref] = message.encode(message.request_for(job))
+        known, body = self._bodies.get(job.ref, (None, b""))
+        if known is not job:  # it was changed
+            body = message.encode(message.request_for(job))
+            self._bodies[job.ref] = job, body
         return body

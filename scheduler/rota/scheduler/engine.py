@@ -61,12 +61,25 @@ class Engine:
         self._jobs[job.ref] = job
         if running:
             self._executor.adopt(job.ref)
-        self._scheduler.add_job(
-            _never_called,
-            trigger=_Trigger(job),
-            id=job.ref,
-            next_run_time=_PARKED if next_ms is None else utc(next_ms),
-        )
+        self._schedule(job, next_ms)
+
+    def change(self, job: Job) -> None:
+        """Fire `job` as it is now, when it was to be fired anyway: its timing is what it was."""
+        if job.ref in self._jobs:
+            self._jobs[job.ref] = job
+
+    def retime(self, job: Job, *, next_ms: int | None) -> None:
+        """Fire `job` by another timing, first at `next_ms`; None if that waits for a completion.
+
+        A run of it that is under way stays so.
+        """
+        self._late.pop(job.ref, None)
+        self._jobs[job.ref] = job
+        self._schedule(job, next_ms)
+
+    def running(self, ref: str) -> bool:
+        """Tell whether a run of TENANT/JOB is under way, or fired and not yet enqueued."""
+        return self._executor.running(ref)
 
     def remove(self, ref: str) -> None:
         """Fire TENANT/JOB no more; harmless if it is unknown."""
@@ -115,6 +128,15 @@ class Engine:
         if job is None or job.next_run_time is None or job.next_run_time == _PARKED:
             return None
         return epoch_ms(job.next_run_time)
+
+    def _schedule(self, job: Job, next_ms: int | None) -> None:
+        self._scheduler.add_job(
+            _never_called,
+            trigger=_Trigger(job),
+            id=job.ref,
+            next_run_time=_PARKED if next_ms is None else utc(next_ms),
+            replace_existing=True,
+        )
 
     def _keep_back(self, ref: str, due_ms: int) -> bool:
         job = self._jobs[ref]
@@ -180,6 +202,10 @@ class _Awaiting(BaseExecutor):  # type: ignore[misc]  # APScheduler ships withou
     def adopt(self, ref: str) -> None:
         """Count a run that is in flight already."""
         self._instances[ref] = 1
+
+    def running(self, ref: str) -> bool:
+        """Tell whether the job counts as running."""
+        return bool(self._instances.get(ref))
 
     def finished(self, ref: str) -> None:
         """Count the job as idle; harmless if it is."""

@@ -1,7 +1,7 @@
 """What a scheduler does for one group while it leads it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,17 +12,18 @@ from rota.common.job import Job, job_id
 from rota.common.message import Completion
 from rota.common.service import Loop
 from rota.common.store import Store
+from rota.scheduler.applied import UNKNOWN, Since, timing
 from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
-from rota.scheduler.first_due import first_due
+from rota.scheduler.first_due import accounted_ms, first_due
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
 
-_CHUNK = 200  # jobs whose slots are read, and compared, at once
 _AT_A_TIME = 20  # jobs that are taken up before others have their turn
+_CHUNK = 200  # jobs whose slots are read in one go, shortly before they are changed or compared
 
 
 class LedGroup:
@@ -31,7 +32,6 @@ class LedGroup:
     def __init__(
         self,
         group: str,
-        jobs: Sequence[Job],
         *,
         store: Store,
         catalog: Catalog,
@@ -45,7 +45,11 @@ class LedGroup:
         lease_ms: int,
     ) -> None:
         self._group = group
-        self._jobs = jobs
+        self._jobs: Sequence[Job] = ()
+        self._since: Mapping[str, Since] = {}
+        self._held: dict[str, Job] = {}  # what is in the engine, by TENANT/JOB
+        self._leading = False  # whether the group was begun
+        self._changing = asyncio.Lock()  # held by whoever puts jobs into the engine
         self._store = store
         self._catalog = catalog
         self._engine = engine
@@ -71,12 +75,15 @@ class LedGroup:
         What we had sent ourselves and the store does not know is awaited, too: when the gate has
         closed the auditor finds out what became of it.
         """
-        # Before the slots are read: a run that ends in between is then heard of.
-        after = await self._store.last_completion(self._group)
-        slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
-        self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
-        self._auditor = self._build_auditor()
-        adopted = await self._take_up_all(slots)
+        async with self._changing:
+            # Before the slots are read: a run that ends in between is then heard of.
+            after = await self._store.last_completion(self._group)
+            slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
+            opened_ms = await self._catalog.opened_ms(self._group)
+            self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
+            self._auditor = self._build_auditor()
+            adopted = await self._take_up_all(slots, opened_ms)
+            self._leading = True
         if self._left:
             self._auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
         self._left = {}
@@ -101,9 +108,8 @@ class LedGroup:
 
         That may be us, on a store that has forgotten them: we keep in mind what they were.
         """
-        for job in self._jobs:
-            self._engine.remove(job.ref)
-            self._dispatcher.leave(job.ref)
+        self._leading = False
+        self.drop(list(self._held))
         left = [*self._dispatcher.forget(self._group), *self._awaited.forget(self._group)]
         self._left |= {run.job.ref: run for run in left}
         self._auditor = None
@@ -113,6 +119,34 @@ class LedGroup:
         self._watching = []
         loops, self._loops = self._loops, []
         await asyncio.gather(*(loop.stop() for loop in loops))
+
+    def close(self) -> None:
+        """Hear no more of the group's store."""
+        self._store.epochs.reopened.remove(self._reopened)
+        if self._closing is not None:
+            self._closing.cancel()
+
+    @property
+    def held(self) -> set[str]:
+        """Return TENANT/JOB of each job that is in the engine."""
+        return set(self._held)
+
+    def drop(self, refs: Iterable[str]) -> None:
+        """Fire these of the group's jobs no more, TENANT/JOB each; their runs in flight go on."""
+        for ref in refs:
+            if self._held.pop(ref, None) is not None:
+                self._engine.remove(ref)
+                self._dispatcher.leave(ref)
+
+    async def follow(self, jobs: Sequence[Job], since: Mapping[str, Since]) -> None:
+        """Have these jobs from now on; of those in the engine only what differs is touched.
+
+        After a `StoreError` call it again: it goes on where it was.
+        """
+        async with self._changing:
+            self._jobs, self._since = jobs, since
+            if self._leading:
+                await self._change()
 
     def forget(self) -> None:
         """Keep nothing in mind: another scheduler looks after the runs now."""
@@ -131,15 +165,58 @@ class LedGroup:
             log=self._log,
         )
 
-    async def _take_up_all(self, slots: Sequence[Slot]) -> int:
+    async def _change(self) -> None:
+        wanted = {job.ref for job in self._jobs}
+        self.drop([ref for ref in self._held if ref not in wanted])
+        retimed: list[Job] = []
+        for job in self._jobs:
+            held = self._held.get(job.ref)
+            if held is None or timing(held) != timing(job):
+                retimed.append(job)
+            elif held != job:
+                self._held[job.ref] = job
+                self._engine.change(job)
+        for start in range(0, len(retimed), _CHUNK):
+            chunk = retimed[start : start + _CHUNK]
+            slots = await self._catalog.slots(self._group, [job.ref for job in chunk])
+            if not self._leading:  # lost meanwhile, and nothing of ours is in the engine
+                return
+            for job, slot in zip(chunk, slots, strict=True):
+                self._retime(job, slot)
+
+    def _retime(self, job: Job, slot: Slot) -> None:
+        if job.ref not in self._held:
+            self._take_up(job, slot, self._since.get(job.ref, UNKNOWN))
+            return
+        now_ms, since = self._clock.now_ms(), self._since.get(job.ref, UNKNOWN)
+        if self._engine.running(job.ref):  # the engine has heard more than the slot tells
+            slot = slot._replace(run=slot.run or job.ref)
+        elif slot.run:
+            slot = slot._replace(run=None, ended_ms=now_ms)
+        next_ms = first_due(job, slot, now_ms, since)
+        self._dispatcher.see_out(self._held[job.ref], min(since.changed_ms, now_ms))
+        self._dispatcher.take_up(
+            job,
+            until_ms=accounted_ms(slot, since, now_ms),
+            now_ms=now_ms,
+            caught_up=next_ms is None or next_ms > now_ms,
+        )
+        self._held[job.ref] = job
+        self._engine.retime(job, next_ms=next_ms)
+
+    async def _take_up_all(self, slots: Sequence[Slot], opened_ms: int) -> int:
         adopted = 0
         for number, (job, slot) in enumerate(zip(self._jobs, slots, strict=True), start=1):
-            adopted += self._take_up(job, slot)
+            since = self._since.get(job.ref, UNKNOWN)
+            if since.known_ms:
+                # A store that may have lost writes may have forgotten what the job did before.
+                since = since._replace(known_ms=max(since.known_ms, opened_ms))
+            adopted += self._take_up(job, slot, since)
             if number % _AT_A_TIME == 0:
                 await service.give_way()  # leases are to be renewed, this group's and others'
         return adopted
 
-    def _take_up(self, job: Job, slot: Slot) -> bool:
+    def _take_up(self, job: Job, slot: Slot, since: Since) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""
         run, now_ms = self._left.get(job.ref), self._clock.now_ms()
         unknown = run is not None and run.unknown_to(slot)
@@ -148,14 +225,15 @@ class LedGroup:
         if run is not None:
             self._awaited.add(run)
             slot = slot._replace(run=run.job_id)
-        next_ms = first_due(job, slot, now_ms)
+        next_ms = first_due(job, slot, now_ms, since)
         self._dispatcher.take_up(
             job,
-            until_ms=slot.due_ms or now_ms,
+            until_ms=accounted_ms(slot, since, now_ms),
             now_ms=now_ms,
             # What is to be fired, or sent again, comes with what fell due before it.
             caught_up=not unknown and (next_ms is None or next_ms > now_ms),
         )
+        self._held[job.ref] = job
         self._engine.add(job, next_ms=next_ms, running=run is not None)
         return run is not None
 
@@ -173,14 +251,17 @@ class LedGroup:
 
     async def _look_back(self) -> None:
         """See what the store has lost of the ledger, as far as we know that we told it."""
-        for start in range(0, len(self._jobs), _CHUNK):
-            jobs = self._jobs[start : start + _CHUNK]
-            slots = await self._catalog.slots(self._group, [job.ref for job in jobs])
-            for job, slot in zip(jobs, slots, strict=True):
-                run = self._awaited.run(job.ref)
+        refs = list(self._held)
+        for start in range(0, len(refs), _CHUNK):
+            chunk = refs[start : start + _CHUNK]
+            slots = await self._catalog.slots(self._group, chunk)
+            for ref, slot in zip(chunk, slots, strict=True):
+                job, run = self._held.get(ref), self._awaited.run(ref)
                 # One that is awaited, and lost, is sent again when another one is over.
-                if slot.due_ms and (run is None or not run.unknown_to(slot)):
-                    self._dispatcher.fell_back(job, slot.due_ms)
+                if job and slot.due_ms and (run is None or not run.unknown_to(slot)):
+                    # What it was due for before it was changed nobody knows any more.
+                    changed_ms = self._since.get(ref, UNKNOWN).changed_ms
+                    self._dispatcher.fell_back(job, max(slot.due_ms, changed_ms))
         self._dispatcher.go_on(self._group)
 
     def _closed(self) -> None:

@@ -1,7 +1,7 @@
 """Watches which handlers the workers serve, and says when a job's handler is served by none."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from structlog.typing import FilteringBoundLogger
 
@@ -15,23 +15,32 @@ _PERIOD = 5.0  # seconds
 class Watcher(Loop):
     """Reports each change of what is served, once."""
 
-    def __init__(self, *, jobs: Sequence[Job], catalog: Catalog, log: FilteringBoundLogger) -> None:
+    def __init__(self, *, catalog: Catalog, log: FilteringBoundLogger) -> None:
         super().__init__(log=log)
         self._catalog = catalog
         self._needed: dict[str, Counter[str]] = {}
-        for job in jobs:
-            self._needed.setdefault(job.group, Counter())[job.handler] += 1
-        self._unserved: dict[str, set[str]] = {group: set() for group in self._needed}
+        self._unserved: dict[str, set[str]] = {}
         self._rounds = 0
+
+    def follow(self, jobs: Iterable[Job]) -> None:
+        """Watch for the handlers of these jobs from now on."""
+        needed: dict[str, Counter[str]] = {}
+        for job in jobs:
+            needed.setdefault(job.group, Counter())[job.handler] += 1
+        self._needed = needed
+        self._unserved = {
+            group: self._unserved.get(group, set()) & set(handlers)
+            for group, handlers in needed.items()
+        }
 
     async def turn(self) -> float:
         """Compare what is needed with what is served."""
         self._rounds += 1
-        for group, needed in self._needed.items():
+        for group, needed in list(self._needed.items()):
             workers = await self._catalog.workers(group)
             served = {handler.name for worker in workers for handler in worker.handlers}
             # Workers that start with us need a moment to register.
-            if served or self._rounds > 1:
+            if needed is self._needed.get(group) and (served or self._rounds > 1):
                 self._report(group, needed, set(needed) - served)
         return _PERIOD
 

@@ -1,0 +1,114 @@
+"""What differs between two configurations, down to the fields of their jobs. Pure comparison."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rota.common import duration
+from rota.common.job import Job
+from rota.scheduler.config import Config
+from rota.scheduler.preview import describe
+
+_NAMED = ("groups", "tenants", "jobs", "files")  # of a Config; what else it has are settings
+
+
+class Change(NamedTuple):
+    """One field that is not what it was."""
+
+    field: str  # such as `retry.attempts`
+    old: Any  # as people write it; None if there was none
+    new: Any
+
+
+class Difference(NamedTuple):
+    """All that differs; jobs and tenants in their order."""
+
+    groups_added: list[str]
+    groups_removed: list[str]
+    tenants_added: list[str]
+    tenants_removed: list[str]
+    tenants_changed: dict[str, list[Change]]
+    settings: list[Change]  # of the configuration as a whole
+    added: list[Job]
+    removed: list[Job]
+    changed: list[tuple[Job, Job]]  # before and after
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs differ in which way."""
+        return {
+            "added": len(self.added),
+            "removed": len(self.removed),
+            "changed": len(self.changed),
+        }
+
+
+def compare(old: Config, new: Config) -> Difference:
+    """Return what `new` has that `old` has not, lacks that it has, and has otherwise."""
+    before = {job.ref: job for job in old.jobs}
+    after = {job.ref: job for job in new.jobs}
+    both = old.tenants.keys() & new.tenants.keys()
+    return Difference(
+        groups_added=sorted(set(new.groups) - set(old.groups)),
+        groups_removed=sorted(set(old.groups) - set(new.groups)),
+        tenants_added=[name for name in new.tenants if name not in both],
+        tenants_removed=[name for name in old.tenants if name not in both],
+        tenants_changed={
+            name: _changes({"group": old.tenants[name]}, {"group": new.tenants[name]})
+            for name in new.tenants
+            if name in both and old.tenants[name] != new.tenants[name]
+        },
+        settings=_changes(_settings(old), _settings(new)),
+        added=[job for job in new.jobs if job.ref not in before],
+        removed=[job for job in old.jobs if job.ref not in after],
+        changed=[
+            (before[job.ref], job)
+            for job in new.jobs
+            if job.ref in before and before[job.ref] != job
+        ],
+    )
+
+
+def fields(old: Job, new: Job) -> list[Change]:
+    """Return the fields in which a job differs, as one writes them in the configuration."""
+    return _changes(_written(old), _written(new))
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in config.__struct_fields__ if name not in _NAMED}
+
+
+def _written(job: Job) -> dict[str, Any]:
+    told = {name: getattr(job, name) for name in job.__struct_fields__ if name != "blackouts"}
+    when = job.schedule
+    told["schedule"] = describe(job)
+    told["timezone"] = when.timezone
+    told["dst"] = {"gap": when.gap, "fold": when.fold}
+    told["blackout"] = [blackout.text for blackout in job.blackouts] or None
+    return told
+
+
+def _changes(old: Any, new: Any, at: str = "") -> list[Change]:
+    old, new = _plain(old), _plain(new)
+    if old == new:
+        return []
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [Change(at.removesuffix("_ms"), _shown(at, old), _shown(at, new))]
+    found: list[Change] = []
+    for name in [*old, *(name for name in new if name not in old)]:
+        below = f"{at}.{name}" if at else str(name)
+        found += _changes(old.get(name), new.get(name), below)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
+
+
+def _shown(field: str, value: Any) -> Any:
+    if field.endswith("_ms") and isinstance(value, int):
+        return duration.text(value) if value else "0s"
+    return msgspec.to_builtins(value)
