@@ -83,6 +83,17 @@ def test_late_word() -> None:
     assert [] == accounts.close(EACH, NOW + HOUR)
 
 
+def test_changed() -> None:
+    """A job that is changed while it is led opens nothing again, and we led it all the time."""
+    accounts = begun(NOW)
+    accounts.settle(EACH, NOW + HOUR)
+    accounts.begin(EACH, NOW + 30 * MINUTE, NOW + 2 * HOUR)
+    (note,) = accounts.close(EACH, NOW + 2 * HOUR)
+
+    assert NOW + HOUR + 10 * MINUTE == note.from_ms
+    assert Missed.STALLED == note.detail
+
+
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=12), st.integers(0, 3 * HOUR))
 @settings(max_examples=200, deadline=None)
 def test_every_occurrence_once(skips: list[int], away_ms: int) -> None:
