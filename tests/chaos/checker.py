@@ -73,6 +73,7 @@ def check(history: History, limits: Limits) -> Verdict:
         "wedged": invariants.wedged(history),
         "deaf": invariants.deaf(history),
         "left behind": invariants.drained(history),
+        "ledger": invariants.noted(history),
         "casualty": [f"{line['name']} ended by itself" for line in history.of("casualty")],
     }
     longest: dict[str, float] = {}

@@ -8,9 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from rota.common import keys
+from rota.common import keys, ledger
 from rota.common.catalog import Catalog
 from rota.common.errors import Refused, RotaError, StoreError
+from rota.common.ledger import Attempts
 from rota.common.link import Link
 from rota.common.settings import Settings
 from rota.common.store import Store
@@ -171,6 +172,19 @@ class Drive:
             "foreign": [name for _, name in names if not name.startswith("rota:")],
             "leaked": [n for n, state in states.items() if state not in (b"succeeded", b"dead")],
             "dead": [job_id.decode() for ids in dead for job_id in ids],
+            "noted": await self._noted(),
+        }
+
+    async def _noted(self) -> dict[str, list[tuple[str, str, int]]]:
+        """Return what the store's ledger holds of the runs of each job."""
+        kept = ledger.Ledger(self._link)
+        return {
+            planned.job: [
+                (entry.job_id, entry.outcome, entry.replays)
+                for entry in await kept.of(planned.group, planned.job, CLOCK.now_ms())
+                if isinstance(entry, Attempts)
+            ]
+            for planned in self._work.planned
         }
 
     async def _trigger(self) -> None:

@@ -3,6 +3,7 @@
 Each returns what was found against it; nothing means that the promise was kept.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -177,6 +178,26 @@ def drained(history: History) -> list[str]:
     found = [f"not drained: {final[-1]['counts']}"] if not final[-1]["drained"] else []
     found += [f"record left behind: {record}" for record in final[-1]["leaked"]]
     return found + [f"foreign key: {key}" for key in final[-1]["foreign"]]
+
+
+def noted(history: History) -> list[str]:
+    """I11: the ledger has one entry of each run that was done, as far back as it goes."""
+    final = history.of("final")
+    found: list[str] = []
+    for job, entries in (final[-1].get("noted", {}) if final else {}).items():
+        times = Counter((job_id, replays) for job_id, _, replays in entries)
+        found += [f"noted {n} times: {job_id}" for (job_id, _), n in times.items() if n > 1]
+        kept = {job_id for job_id, _, _ in entries}
+        done = {each.job_id for each in history.by_job.get(job, []) if each.outcome == "done"}
+        scheduled = sorted(job_id for job_id in kept if "manual" not in job_id)
+        if scheduled and not history.wipes:
+            found += [f"not noted: {each}" for each in sorted(done - kept) if each > scheduled[0]]
+        found += [
+            f"{job_id} is noted as {outcome}, and was done"
+            for job_id, outcome, _ in entries
+            if job_id in done and outcome in ("lost", "skipped")
+        ]
+    return found
 
 
 def _after_faults(history: History) -> list[Attempt]:

@@ -14,7 +14,8 @@ One JSON object a line; `at` is in seconds of the monotonic clock, as in the han
     mended     what                       the store can be reached and written again
     accepted   job_id                     an enqueue was answered with yes
     faults_over, draining
-    final      counts, dead, leaked, foreign, keys, drained
+    final      counts, dead, leaked, foreign, keys, drained, and noted: what the store's ledger
+               holds of each job's runs, as job_id, outcome, replays
 """
 
 import json

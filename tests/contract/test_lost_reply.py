@@ -10,7 +10,7 @@ import pytest
 from rota.common import keys
 from rota.common.errors import StoreUnavailable
 from rota.common.link import Link, server
-from rota.common.scripts import LEAD, LIMITS, RECONCILE, RECOUNT, REGISTER, script
+from rota.common.scripts import LEAD, LIMITS, RECONCILE, RECORD, RECOUNT, REGISTER, script
 from rota.common.state import Operation, State
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders, calls, recount
@@ -96,6 +96,10 @@ REQUESTS = [
         *(RECOUNT, State.RUNNING, State.RUNNING, []),
         prepare=count_goes_wrong,
         args=(1_000,),
+    ),
+    Request(
+        *(RECORD, None, None, [b"past", b""]),
+        args=(0, "acme/import", "skipped", "overlap", DUE_MS, DUE_MS + 5, 2, RUN_ID),
     ),
     Request(
         *(REGISTER, None, None, []),

@@ -25,6 +25,7 @@ class Rig:
         self.awaited = Awaited()
         self.finished: list[tuple[str, int]] = []
         self.again: list[tuple[str, int]] = []
+        self.lost: list[str] = []
         self.book = Logbook()
         self._group = group
         self.auditor = Auditor(
@@ -33,9 +34,14 @@ class Rig:
             awaited=self.awaited,
             finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
             again=lambda each, due_ms: self.again.append((each.ref, due_ms)),
+            lost=lambda each, run_id: self.lost.append(run_id),
+            look_back=self.look_back,
             clock=self.clock,
             log=self.book.log,
         )
+
+    async def look_back(self) -> None:
+        """Look for nothing else."""
 
     def awaits(
         self, run_id: str, ref: str = REF, due_ms: int = DUE_MS, group: str | None = None

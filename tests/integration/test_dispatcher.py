@@ -9,6 +9,7 @@ import pytest
 from rota.common import keys, message
 from rota.common.embedded import EmbeddedStore
 from rota.common.job import Blackout, Job
+from rota.common.ledger import Ledger
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.link import Call, Link
@@ -218,8 +219,8 @@ async def test_busy(rig: Rig, store: Store) -> None:
     ]
 
 
-async def test_kept_back(rig: Rig) -> None:
-    """An occurrence in a blackout is told with its due time and the blackout; nothing is sent."""
+async def test_kept_back(rig: Rig, store: Store) -> None:
+    """An occurrence in a blackout is told and recorded with the blackout; it is not enqueued."""
     each = job(every="1h", blackouts=(Blackout(between="08:00..18:00", reason="busy"),))
     window = blackout_at(each, DUE_MS)
     assert window is not None
@@ -227,7 +228,10 @@ async def test_kept_back(rig: Rig) -> None:
     await rig.dispatcher.turn()
     (told,) = rig.book.events("occurrence_skipped")
 
-    assert [] == rig.link.trips
+    (entry,) = await Ledger(store.link).of(GROUP, REF, 0)
+
+    assert 0 == await queued(store)
+    assert ("blackout", DUE_MS) == (entry.outcome, entry.at_ms)
     assert ("acme", "import", "2027-01-15T08:00:00Z", "blackout", "08:00..18:00 (busy)") == (
         told["tenant"], told["job"], told["due"], told["reason"], told["window"],
     )  # fmt: skip

@@ -12,7 +12,6 @@ from rota.common.scripts import script
 from tests.support import calls
 from tests.support.proxy import Proxy
 
-_NAMES = {script(name)[1].encode(): name for name in calls.SCRIPTS}
 _NO_MORE = object()  # not the usual False, which the number 0 equals
 
 
@@ -48,6 +47,7 @@ class Checkpoint(Proxy):
         self.passed = Counter[str]()
         self.struck = False
         self._point = point
+        self._scripts = {script(name)[1].encode(): name for name in calls.SCRIPTS}
         self._kill: Callable[[], None] | None = None
 
     def guard(self, kill: Callable[[], None]) -> None:
@@ -97,9 +97,14 @@ class Checkpoint(Proxy):
                     return
 
     def _is_here(self, commands: list[list[bytes]]) -> bool:
-        trip = _name(commands)
+        trip = self._name(commands)
         self.passed[trip] += 1
         return self._point is not None and self._point[:2] == (trip, self.passed[trip])
+
+    def _name(self, commands: list[list[bytes]]) -> str:
+        """Return the scripts of a round trip, each once, or the first of its commands."""
+        names = [self._scripts[words[1]] for words in commands if words[0] == b"EVALSHA"]
+        return " ".join(dict.fromkeys(names)) or commands[0][0].decode()
 
     def _strike(self) -> None:
         self.struck = True
@@ -110,9 +115,3 @@ class Checkpoint(Proxy):
 def _all(reader: hiredis.Reader) -> list[Any]:
     """Return what has come whole."""
     return list(iter(reader.gets, _NO_MORE))
-
-
-def _name(commands: list[list[bytes]]) -> str:
-    """Return the scripts of a round trip, each once, or the first of its commands."""
-    scripts = [_NAMES[words[1]] for words in commands if words[0] == b"EVALSHA"]
-    return " ".join(dict.fromkeys(scripts)) or commands[0][0].decode()

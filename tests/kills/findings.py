@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from rota.common.ledger import Attempts, Entry, Stretch
 from rota.common.message import Completion
 from tests.chaos import invariants
+from tests.kills import plan
 from tests.kills.trial import Trial
-from tests.support import builders, recount
+from tests.support import builders, ledgers, recount
+from tests.support.ledgers import holes
 
 
 def findings(trial: Trial) -> list[str]:
@@ -31,7 +34,22 @@ async def left_behind(trial: Trial) -> list[str]:
     space = await builders.snapshot(trial.store)
     left = {"states": recount.states(space), "slots": recount.slots(space)}
     left["counters"] = await recount.differences(trial.store)
-    return [f"{what} left: {some}" for what, some in left.items() if some]
+    kept = ledgers.entries(space, trial.tenant)
+    all_kept = [entry for each in kept.values() for entry in each]
+    return [
+        *(f"{what} left: {some}" for what, some in left.items() if some),
+        *(f"ledger: {each}" for each in ledgers.ends(all_kept, trial.told)),
+        *_holes(trial, kept),
+    ]
+
+
+def _holes(trial: Trial, kept: dict[str, list[Entry]]) -> Iterator[str]:
+    """Find occurrences without an outcome, or with two, of the jobs that have a calendar."""
+    for job in plan.jobs(trial.tenant):
+        found = [e for e in kept.get(job.ref, []) if not isinstance(e, Attempts) or e.due_ms]
+        if found and job.schedule.kind == "every":
+            first_ms = min(e.from_ms if isinstance(e, Stretch) else e.due_ms for e in found)
+            yield from (f"{job.ref}: {each}" for each in holes(job, found, set(), first_ms - 1))
 
 
 def _endings(trial: Trial) -> Iterator[str]:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from rota.common import scripts
 from rota.common.embedded import EmbeddedStore
 from rota.common.link import Link
 from rota.common.scripts import script
 from rota.worker.daemon import WorkerOptions
-from tests.kills import scheduler_story, victims, worker_story
+from tests.kills import plan, scheduler_story, victims, worker_story
 from tests.kills.enumeration import Enumeration
 from tests.kills.trial import Lane
 from tests.kills.victims import Victim
@@ -33,7 +34,8 @@ FEWEST = 25  # points before or after a round trip; fewer mean that the story wa
 OF_WORKER = {"PING", "BLPOP", "RPUSH", "DEL"}
 OF_WORKER |= {"register", "claim", "complete", "renew", "retry", "release"}
 OF_SCHEDULER = {"PING", "SADD", "HMGET", "XREVRANGE", "XREAD", "SCAN"}
-OF_SCHEDULER |= {"lead", "enqueue", "promote", "rescue", "cancel", "reconcile", "recount", "limits"}
+OF_SCHEDULER |= {"lead", "enqueue", "record", "promote", "rescue", "cancel", "reconcile", "recount"}
+OF_SCHEDULER |= {"limits"}
 
 
 @pytest.fixture
@@ -42,7 +44,10 @@ def lanes(
 ) -> Iterator[list[Lane]]:
     """Return stores, each for one trial at a time."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")  # for the process that forks
+    monkeypatch.setattr(scripts, "LEDGER_RUNS", plan.LEDGER_RUNS)
     with ExitStack() as stack:
+        script.cache_clear()
+        stack.callback(script.cache_clear)
         urls = [stack.enter_context(EmbeddedStore()).url for _ in range(LANES)]
         lanes = [Lane(url, tmp_path / str(n)) for n, url in enumerate(urls)]
         for lane in lanes:

@@ -12,9 +12,8 @@ from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
 
 _LUA = resources.files("rota.common") / "lua"
-_FILES = {file.name.removesuffix(".lua") for file in _LUA.iterdir()}
-# That one stands without the library: see `test_revisions`.
-SCRIPTS = sorted(_FILES - {*scripts.LIBRARY, scripts.SWITCH})
+_APART = {*scripts.LIBRARY, scripts.SWITCH}  # `switch` stands alone: see `test_revisions`
+SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - _APART)
 
 
 class Reply(NamedTuple):

@@ -77,6 +77,7 @@ def _stray_rest(model: Model, job_id: str) -> Plan:
 
 
 def _stale_slot(model: Model, ref: str) -> Plan:
+    model.gone(f"{ref}:gone", "lost")
     return [("HSET", keys.slot(GROUP, ref), "run", f"{ref}:gone")], [("slot_stale", ref)]
 
 

@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, permutations
 
+from rota.common.ledger import Note
 from rota.common.run import Claim, Claimed, Occurrence, Rescued
-from rota.common.scripts import GATE_MS
+from rota.common.scripts import GATE_MS, LEDGER_RUNS
 from rota.common.state import Operation, State
 
 GRID_MS = 4_000
 LEASE_MS = 14_000
 WAITING = {State.QUEUED, State.HELD, State.RETRYING}
 IN_FLIGHT = WAITING | {State.RUNNING}
+SPARE = 5  # entries of a job that its ledger may hold beyond those that count
 KEEP_MS = 3_600_000  # how long a triggered run is kept when the store has lost how long it should
 
 Lists = dict[str, list[str]]  # queue of each tenant and hold of each handler: job_ids
+Entry = tuple[str | int, ...]  # of the ledger: a run that ended, or a stretch
 Move = tuple[State | None, Operation, State | None]  # before, what was done, after; None: no record
 
 
@@ -37,6 +40,7 @@ class Record:
     keep_ms: int | None = None
     cancel: bool = False
     rested: int = 0  # fence of the last attempt that failed
+    replays: int = 0
 
 
 @dataclass
@@ -75,6 +79,7 @@ class Model:
     rests: dict[str, int] = field(default_factory=dict)  # job_id -> end, ms
     dead: set[str] = field(default_factory=set)
     told: list[tuple[str, str]] = field(default_factory=list)  # job_id and outcome published
+    ledger: defaultdict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     tokens: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     served: dict[str, tuple[str, ...]] = field(default_factory=dict)  # worker -> handlers
     memory: dict[str, tuple[int, list[str]]] = field(default_factory=dict)  # worker -> last claim
@@ -136,6 +141,8 @@ class Model:
             return "past", run.job_id
         if not run.due_ms and run.job_id in self.runs:
             return "past", run.job_id
+        if slot.run:
+            self.gone(slot.run, "lost")
         self._move(run.job_id, Operation.ENQUEUE, State.QUEUED)
         record = self.runs[run.job_id]
         record.handler, record.attempts, record.keep_ms = run.handler, run.attempts, run.keep_ms
@@ -143,6 +150,26 @@ class Model:
         slot.run, slot.due = run.job_id, run.due_ms or slot.due
         self.queue(run.job_id).append(run.job_id)
         return "queued", run.job_id
+
+    def record(self, note: Note) -> tuple[str, str]:
+        """Note occurrences that were not run: no move of a run."""
+        slot, entries = self.slots[note.ref], self.ledger[note.ref]
+        if self.gated:
+            return "gated", ""
+        if note.to_ms <= slot.due:
+            return "past", ""
+        if note.from_ms <= slot.due:
+            return "partly", str(slot.due)
+        new: Entry = (*note[1:3], note.from_ms, note.to_ms, note.times, note.way)
+        last = entries[0] if entries else ("",)
+        if len(last) == len(new) and (*last[:2], last[3], last[5]) == (
+            *(note.outcome, note.detail, slot.due, note.way),
+        ):
+            entries[0] = (*last[:3], note.to_ms, int(last[4]) + note.times, note.way)
+        else:
+            self._write(note.ref, new)
+        slot.due = note.to_ms
+        return "recorded", ""
 
     def rested(self) -> set[str]:
         """Return the runs that have rested long enough."""
@@ -306,7 +333,9 @@ class Model:
                 return "lost"
             self._leave(slot.run)
             self.runs.pop(slot.run, None)
+            self.gone(slot.run, "skipped")
         self._leave(run.job_id)
+        self._found(run.job_id)
         self.fence = max(self.fence, run.fence)
         self._begin(run.job_id, Operation.ADOPT, worker, run.fence)
         record = self.runs[run.job_id]
@@ -326,7 +355,8 @@ class Model:
             if record.keep_ms is None:
                 record.keep_ms = 0 if run.due_ms else KEEP_MS
             slot.due = max(slot.due, run.due_ms)
-            self._finish(run.job_id, Operation.COMPLETE, State(outcome), run.fence)
+            self._found(run.job_id)
+            self._finish(run.job_id, Operation.COMPLETE, State(outcome), run.fence, run.attempt)
         elif slot.fence != run.fence:
             return "stale"
         return "completed"
@@ -397,6 +427,7 @@ class Model:
             return "lost", job_id
         self._move(job_id, Operation.REPLAY, State.QUEUED)
         record.attempt, record.cancel, record.rested = 0, False, 0
+        record.replays += 1
         slot.run, slot.last = job_id, "" if slot.last == job_id else slot.last
         self.dead.discard(job_id)
         self.queue(job_id).append(job_id)
@@ -416,6 +447,21 @@ class Model:
         """Open the gate, under the fence that the store drew."""
         assert self.fence <= fence
         self.gate, self.fence = self.now + GATE_MS, fence
+
+    def gone(self, job_id: str, outcome: str) -> None:
+        """Note that a run is there no more."""
+        self._write(ref_of(job_id), (outcome, job_id, 0, 0))
+
+    def _found(self, job_id: str) -> None:
+        """Take back what was noted of a run that seemed to be gone."""
+        entries = self.ledger[ref_of(job_id)]
+        gone = [("lost", job_id, 0, 0), ("skipped", job_id, 0, 0)]
+        entries[:] = [entry for entry in entries if entry not in gone]
+
+    def _write(self, ref: str, entry: Entry) -> None:
+        self.ledger[ref].insert(0, entry)
+        if len(self.ledger[ref]) > LEDGER_RUNS + SPARE:
+            del self.ledger[ref][LEDGER_RUNS:]
 
     def _forgotten(self, job_id: str, fence: int, *, of_run: bool = False) -> bool:
         """Tell whether the store may have lost that the run was claimed under `fence`."""
@@ -445,7 +491,10 @@ class Model:
         self._move(job_id, operation, State.RETRYING)
         self.rests[job_id] = self.now + rest_ms
 
-    def _finish(self, job_id: str, operation: Operation, outcome: State, fence: int) -> None:
+    def _finish(
+        self, job_id: str, operation: Operation, outcome: State, fence: int, attempt: int = 0
+    ) -> None:
+        """End a run. `attempt` is the last one's number, if the store does not know it."""
         slot = self.slots[ref_of(job_id)]
         self._leave(job_id)
         self._move(job_id, operation, outcome)
@@ -453,6 +502,10 @@ class Model:
         if slot.fence < fence:
             slot.last, slot.outcome, slot.fence = job_id, outcome.value, fence
         self.told.append((job_id, outcome.value))
+        record = self.runs[job_id]
+        self._write(
+            ref_of(job_id), (outcome.value, job_id, attempt or record.attempt, record.replays)
+        )
         if outcome is State.DEAD:
             self.dead.add(job_id)
         elif not self.runs[job_id].keep_ms:

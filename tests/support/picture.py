@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rota.common import keys
+from rota.common import keys, ledger
+from rota.common.ledger import Attempts, Entry
 from rota.common.state import State
 from rota.common.store import Store
 from tests.support import builders, recount
@@ -28,6 +29,10 @@ async def of_store(store: Store) -> Picture:
         "leases": _times(space, keys.leases(GROUP)),
         "rests": _times(space, keys.retries(GROUP)),
         "dead": _words(space.get(keys.dead(GROUP), ("zset", {}))[1]),
+        "ledger": {
+            ref: [_entry(each) for each in ledger.entries(ref, rows)]
+            for ref, rows in _under(space, keys.ledger(GROUP, "")).items()
+        },
         "told": len(space.get(keys.done(GROUP), ("stream", []))[1]),
         "tokens": _lists(space, keys.control(GROUP, "")),
         "fence": int(root.get(b"fence", 0)),
@@ -55,6 +60,7 @@ def of_model(model: Model) -> Picture:
         "leases": model.leases,
         "rests": model.rests,
         "dead": model.dead,
+        "ledger": {ref: entries for ref, entries in model.ledger.items() if entries},
         "told": len(model.told),
         "tokens": _filled(model.tokens),
         "fence": model.fence,
@@ -119,6 +125,12 @@ def _times(space: dict[str, Any], key: str) -> dict[str, int]:
     half = GRID_MS // 2
     found = space.get(key, ("zset", {}))[1]
     return {name.decode(): int(float(at)) // half * half for name, at in found.items()}
+
+
+def _entry(entry: Entry) -> tuple[str | int, ...]:
+    if isinstance(entry, Attempts):
+        return entry.outcome, entry.job_id, entry.attempts, entry.replays
+    return entry.outcome, entry.detail, entry.from_ms, entry.to_ms, entry.times, entry.way
 
 
 def _record(fields: dict[bytes, bytes]) -> tuple[Any, ...]:

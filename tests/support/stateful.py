@@ -7,6 +7,8 @@ from random import Random
 from rota.common import keys, message
 from rota.common.clock import SystemClock
 from rota.common.intervention import Intervention
+from rota.common.ledger import Note
+from rota.common.recording import Recording
 from rota.common.run import Claimed, Occurrence
 from rota.common.state import TRANSITIONS, Operation, State
 from rota.common.store import Store
@@ -49,7 +51,7 @@ class Stateful:
             *[self.enqueue] * 8, *[self.claim] * 8, *[self.complete] * 3, *[self.retry] * 3,
             *[self.release] * 3, *[self.renew] * 2, *[self.sweep] * 3, *[self.let_time_pass] * 4,
             *[self.cancel] * 3, *[self.replay] * 2, self.purge, self.hear,
-            *[self.repair] * 3,
+            *[self.repair] * 3, *[self.record] * 2,
         ]  # fmt: skip
 
     def lawful(self) -> set[Move]:
@@ -129,6 +131,20 @@ class Stateful:
         if expected[0] == "queued":
             self.attempts[run.job_id] = run.attempts
         return f"{run.job_id} {expected}"
+
+    async def record(self) -> str:
+        """Note that occurrences were not run; some of them, or all, may be noted or run already."""
+        ref = f"{self.random.choice(TENANTS)}/{self.random.choice(list(HANDLERS))}"
+        self.due += 2
+        from_ms = self.due - self.random.choice([0, 1, 1, 40])
+        to_ms = self.due - self.random.choice([0, 0, 30]) * (from_ms < self.due - 30)
+        outcome = self.random.choice(["skipped", "missed"])
+        note = Note(ref, outcome, "why", from_ms, max(from_ms, to_ms), 2, f"{ref}:way")
+        word = self.model.record(note)
+
+        assert [word] == await Recording(self.store).record(GROUP, note)
+        self._note_refusal(word[0], "recorded")
+        return f"{note}: {word}"
 
     def sent_before(self) -> Occurrence:
         """Return an occurrence of late; often one that is kept, for its result or its payload."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos import checker
 from tests.chaos.history import History
-from tests.chaos.story import HAND, LIMITS, ONE, RATE, TWO, Story, run_id
+from tests.chaos.story import HAND, JOB, LIMITS, ONE, RATE, TWO, Story, run_id
 
 
 @pytest.fixture
@@ -274,3 +274,31 @@ def test_driver_that_did_not_finish_is_no_pass(story: Story) -> None:
     found = checker.check(History(story.audit, story.ledger), LIMITS)
 
     assert "left behind" in found.violations
+
+
+def test_ledger_is_held_against_the_audit(story: Story) -> None:
+    """A run that was done is noted once, as done; what was before the oldest entry is forgotten."""
+    for number in (10, 12, 14, 16):
+        story.call(number, number, number + 0.5, job=RATE)
+    told = [
+        [run_id(12, RATE), "succeeded", 0],
+        [run_id(12, RATE), "succeeded", 0],
+        [run_id(16, RATE), "lost", 0],
+    ]
+    found = story.verdict(noted={RATE: told}).violations["ledger"]
+
+    assert [
+        f"noted 2 times: {run_id(12, RATE)}",
+        f"not noted: {run_id(14, RATE)}",
+        f"{run_id(16, RATE)} is noted as lost, and was done",
+    ] == [each for each in found if run_id(50, RATE) not in each]
+
+
+def test_ledger_that_is_right(story: Story) -> None:
+    """A dead letter that was replayed has two entries, and a run that was not done may be lost."""
+    story.call(10, 10.0, 10.5)
+    story.call(12, 12.0, 12.5)
+    told = [[run_id(12), "succeeded", 0], [run_id(10), "dead", 0], [run_id(10), "succeeded", 1]]
+    told += [[run_id(n), "succeeded", 0] for n in (50, 53)] + [[run_id(11, HAND), "lost", 0]]
+
+    assert {} == story.verdict(noted={JOB: told}).violations

@@ -5,7 +5,7 @@ import pytest
 from rota.common.catalog import Slot
 from rota.common.job import Blackout, Job
 from rota.scheduler.applied import Since
-from rota.scheduler.first_due import first_due
+from rota.scheduler.first_due import accounted_ms, first_due
 from rota.scheduler.schedule import due_of, phase
 from tests.support.definitions import job
 from tests.support.moment import DAY, HOUR, MINUTE, ms
@@ -192,6 +192,25 @@ def test_known_and_ran() -> None:
     last = slot(due=ms("2026-11-21T03:00"), ended=NOW - 2 * DAY)
 
     assert ms("2026-11-23T03:00") == first_due(CRON, last, NOW, Since(0, NOW - HOUR))
+
+
+@pytest.mark.parametrize(
+    ("memory", "since", "expected"),
+    [
+        (slot(due=NOW - DAY), Since(NOW - HOUR, NOW - HOUR), NOW - HOUR),
+        (slot(due=NOW - MINUTE), Since(NOW - HOUR, NOW - HOUR), NOW - MINUTE),
+        (slot(due=NOW - DAY), Since(0, NOW - HOUR), NOW - DAY),
+        (NEVER, Since(0, NOW - HOUR), NOW - HOUR),
+        (NEVER, Since(), NOW),
+        # By clocks that are ahead of ours: a cursor is as the store has it, a change is now.
+        (slot(due=NOW + MINUTE), Since(), NOW + MINUTE),
+        (slot(due=NOW - DAY), Since(NOW + MINUTE, NOW + MINUTE), NOW),
+        (NEVER, Since(NOW + MINUTE, NOW + MINUTE), NOW),
+    ],
+)
+def test_accounted(memory: Slot, since: Since, expected: int) -> None:
+    """A job is accounted for until its cursor, or its change; one without until it was known."""
+    assert expected == accounted_ms(memory, since, NOW)
 
 
 @pytest.mark.parametrize("ago", [5 * MINUTE, 30 * DAY])

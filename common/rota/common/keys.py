@@ -50,6 +50,11 @@ def slot(group: str, ref: str) -> str:
     return f"{root(group)}:s:{ref}"
 
 
+def ledger(group: str, ref: str) -> str:
+    """Return the LIST of msgpack of what became of a job's occurrences. Gone 30 days after."""
+    return f"{root(group)}:l:{ref}"
+
+
 def run(group: str, job_id: str) -> str:
     """Return the HASH of one run. Gone when it succeeds, or after the time it is kept for."""
     return f"{root(group)}:j:{job_id}"

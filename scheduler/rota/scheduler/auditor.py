@@ -1,12 +1,14 @@
 """Looks whether awaited runs of a group are still in flight: what got lost must not wedge a job."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
+from rota.common.errors import StoreError
 from rota.common.job import Job
+from rota.common.ledger import is_triggered
 from rota.common.service import Loop
 from rota.scheduler.awaited import Awaited, InFlight
 
@@ -28,6 +30,8 @@ class Auditor(Loop):
         awaited: Awaited,
         finished: Callable[[str, int], None],
         again: Callable[[Job, int], None],
+        lost: Callable[[Job, str], None],
+        look_back: Callable[[], Awaitable[None]],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -37,6 +41,8 @@ class Auditor(Loop):
         self._awaited = awaited
         self._finished = finished
         self._again = again
+        self._lost = lost
+        self._look_back = look_back
         self._clock = clock
         self._all = False  # whether to look at young runs, too
         self._gate_until = 0.0  # monotonic seconds; before, nobody knows what was lost
@@ -52,13 +58,22 @@ class Auditor(Loop):
         gate_s = self._gate_until - self._clock.monotonic()
         if gate_s > 0:
             return gate_s
-        young = 0.0 if self._all else _PERIOD
-        self._all = False
+        reopened, self._all = self._all, False
+        try:
+            await self._look(reopened)
+        except StoreError:
+            self._all = self._all or reopened
+            raise
+        return _PERIOD
+
+    async def _look(self, reopened: bool) -> None:
+        young = 0.0 if reopened else _PERIOD
         runs = self._awaited.of(self._group, before=self._clock.monotonic() - young)
         slots = await self._catalog.slots(self._group, [run.job.ref for run in runs])
         for run, slot in zip(runs, slots, strict=True):
             self._compare(run, slot)
-        return _PERIOD
+        if reopened:
+            await self._look_back()
 
     def _compare(self, run: InFlight, slot: Slot) -> None:
         lost = run.unknown_to(slot)
@@ -73,4 +88,6 @@ class Auditor(Loop):
             self._again(run.job, run.due_ms)
         else:
             self.log.warning("completion_missed", job_id=run.job_id)
+            if slot.last != run.job_id and is_triggered(run.job_id):
+                self._lost(run.job, run.job_id)  # the ledger knows if it has ended
             self._finished(run.job.ref, slot.ended_ms or self._clock.now_ms())

@@ -33,8 +33,12 @@ class Awaited:
         """Await the completion of `run`, instead of one awaited before for the same job."""
         self._runs[run.job.ref] = run
 
-    def job_id(self, ref: str) -> str | None:
+    def run(self, ref: str) -> InFlight | None:
         """Return the run in flight of TENANT/JOB, if there is one."""
+        return self._runs.get(ref)
+
+    def job_id(self, ref: str) -> str | None:
+        """Return the job_id of the run in flight of TENANT/JOB, if there is one."""
         run = self._runs.get(ref)
         return run.job_id if run else None
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rota.scheduler import config_cli, dead_cli, run_cli, session
-from rota.scheduler.options import Output, OutputOption
+from rota.scheduler import config_cli, dead_cli, ledger_cli, run_cli, session
+from rota.scheduler.options import Output, OutputOption, check_ref
 
 app = typer.Typer(
     name="sched",
@@ -32,6 +32,7 @@ JobIdArgument = Annotated[
 app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
 app.add_typer(dead_cli.app, name="dead")
+ledger_cli.add(app)
 
 
 def _print_version(given: bool) -> None:
@@ -145,7 +146,7 @@ def next_(
     from rota.scheduler.preview import preview, table
 
     with command.exit_codes():
-        _check_ref(ref)
+        check_ref(ref)
         shown = preview(_find_job(ref, config), SystemClock().now_ms(), count)
         if form is Output.JSON:
             output.write_json(shown)
@@ -221,7 +222,7 @@ def trigger(
     from rota.scheduler import trigger as triggers
 
     with command.exit_codes():
-        _check_ref(ref)
+        check_ref(ref)
         job_id, shown = session.ask(lambda link: triggers.start(ref, link, wait=wait))
         if shown is None:
             output.write_json({"job_id": job_id}) if form is Output.JSON else output.write_line(
@@ -256,15 +257,5 @@ def _check_job_id(job_id: str) -> None:
 
     try:
         names.split_job_id(job_id)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _check_ref(ref: str) -> None:
-    from rota.common import names
-    from rota.common.errors import UsageError
-
-    try:
-        names.split_ref(ref)
     except ValueError as error:
         raise UsageError(str(error)) from None

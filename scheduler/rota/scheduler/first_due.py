@@ -19,12 +19,24 @@ def first_due(job: Job, slot: Slot, now_ms: int, since: Since = UNKNOWN) -> int 
     due = due_of(job)
     if job.schedule.kind == "after":
         return None if slot.run else _after(job, slot, now_ms, since)
-    floor = since.known_ms if slot.due_ms is None else max(slot.due_ms, since.changed_ms)
+    floor = _floor(slot, since)
     if floor and not slot.run:
         missed = _missed(job, due, floor, now_ms)
         if missed is not None:
             return missed
     return due.next_after(now_ms)
+
+
+def accounted_ms(slot: Slot, since: Since, now_ms: int) -> int:
+    """Return until when a job that is taken up now is accounted for, ms; what is later was missed.
+
+    A change is by the clock of whoever applied it; one that is ahead of ours hides nothing.
+    """
+    return max(slot.due_ms or 0, min(_floor(slot, since) or now_ms, now_ms))
+
+
+def _floor(slot: Slot, since: Since) -> int:
+    return since.known_ms if slot.due_ms is None else max(slot.due_ms, since.changed_ms)
 
 
 def _after(job: Job, slot: Slot, now_ms: int, since: Since) -> int:

@@ -17,13 +17,13 @@ from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
-from rota.scheduler.first_due import first_due
+from rota.scheduler.first_due import accounted_ms, first_due
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
 
 _AT_A_TIME = 20  # jobs that are taken up before others have their turn
-_CHUNK = 200  # changed jobs whose slots are read in one go, shortly before they are changed
+_CHUNK = 200  # jobs whose slots are read in one go, shortly before they are changed or compared
 
 
 class LedGroup:
@@ -113,6 +113,7 @@ class LedGroup:
         left = [*self._dispatcher.forget(self._group), *self._awaited.forget(self._group)]
         self._left |= {run.job.ref: run for run in left}
         self._auditor = None
+        self._dispatcher.go_on(self._group)
         for task in self._watching:
             task.cancel()
         self._watching = []
@@ -135,6 +136,7 @@ class LedGroup:
         for ref in refs:
             if self._held.pop(ref, None) is not None:
                 self._engine.remove(ref)
+                self._dispatcher.leave(ref)
 
     async def follow(self, jobs: Sequence[Job], since: Mapping[str, Since]) -> None:
         """Have these jobs from now on; of those in the engine only what differs is touched.
@@ -157,6 +159,8 @@ class LedGroup:
             awaited=self._awaited,
             finished=self._engine.finished,
             again=self._dispatcher.fire,
+            lost=self._dispatcher.lost,
+            look_back=self._look_back,
             clock=self._clock,
             log=self._log,
         )
@@ -184,13 +188,20 @@ class LedGroup:
         if job.ref not in self._held:
             self._take_up(job, slot, self._since.get(job.ref, UNKNOWN))
             return
-        now_ms = self._clock.now_ms()
+        now_ms, since = self._clock.now_ms(), self._since.get(job.ref, UNKNOWN)
         if self._engine.running(job.ref):  # the engine has heard more than the slot tells
             slot = slot._replace(run=slot.run or job.ref)
         elif slot.run:
             slot = slot._replace(run=None, ended_ms=now_ms)
+        next_ms = first_due(job, slot, now_ms, since)
+        self._dispatcher.see_out(self._held[job.ref], min(since.changed_ms, now_ms))
+        self._dispatcher.take_up(
+            job,
+            until_ms=accounted_ms(slot, since, now_ms),
+            now_ms=now_ms,
+            caught_up=next_ms is None or next_ms > now_ms,
+        )
         self._held[job.ref] = job
-        next_ms = first_due(job, slot, now_ms, self._since.get(job.ref, UNKNOWN))
         self._engine.retime(job, next_ms=next_ms)
 
     async def _take_up_all(self, slots: Sequence[Slot], opened_ms: int) -> int:
@@ -207,13 +218,21 @@ class LedGroup:
 
     def _take_up(self, job: Job, slot: Slot, since: Since) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""
-        run = self._left.get(job.ref)
-        if run is None or not run.unknown_to(slot):
+        run, now_ms = self._left.get(job.ref), self._clock.now_ms()
+        unknown = run is not None and run.unknown_to(slot)
+        if not unknown:
             run = _in_flight(job, slot, self._clock.monotonic())
         if run is not None:
             self._awaited.add(run)
             slot = slot._replace(run=run.job_id)
-        next_ms = first_due(job, slot, self._clock.now_ms(), since)
+        next_ms = first_due(job, slot, now_ms, since)
+        self._dispatcher.take_up(
+            job,
+            until_ms=accounted_ms(slot, since, now_ms),
+            now_ms=now_ms,
+            # What is to be fired, or sent again, comes with what fell due before it.
+            caught_up=not unknown and (next_ms is None or next_ms > now_ms),
+        )
         self._held[job.ref] = job
         self._engine.add(job, next_ms=next_ms, running=run is not None)
         return run is not None
@@ -227,7 +246,23 @@ class LedGroup:
         self._closing = asyncio.get_running_loop().call_later(wait_s, self._closed)
         if self._auditor is not None:
             self._log.warning("store_reopened", group=group, gate_s=wait_s)
+            self._dispatcher.hold(group)
             self._auditor.reopened(wait_s)
+
+    async def _look_back(self) -> None:
+        """See what the store has lost of the ledger, as far as we know that we told it."""
+        refs = list(self._held)
+        for start in range(0, len(refs), _CHUNK):
+            chunk = refs[start : start + _CHUNK]
+            slots = await self._catalog.slots(self._group, chunk)
+            for ref, slot in zip(chunk, slots, strict=True):
+                job, run = self._held.get(ref), self._awaited.run(ref)
+                # One that is awaited, and lost, is sent again when another one is over.
+                if job and slot.due_ms and (run is None or not run.unknown_to(slot)):
+                    # What it was due for before it was changed nobody knows any more.
+                    changed_ms = self._since.get(ref, UNKNOWN).changed_ms
+                    self._dispatcher.fell_back(job, max(slot.due_ms, changed_ms))
+        self._dispatcher.go_on(self._group)
 
     def _closed(self) -> None:
         if self._auditor is not None:

@@ -14,3 +14,14 @@ class Output(StrEnum):
 
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
+
+
+def check_ref(ref: str) -> None:
+    """Raise `UsageError` if `ref` is not TENANT/JOB."""
+    from rota.common import names
+    from rota.common.errors import UsageError
+
+    try:
+        names.split_ref(ref)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -23,6 +23,7 @@ local function supersede(slot, id, held)
   if fence_of_other and tonumber(fence_of_other) > held then return false end
   withdraw(other)
   call('DEL', P .. ':j:' .. other)
+  note_gone(other, 'skipped', id)
   return true
 end
 
@@ -34,6 +35,7 @@ for i = 4, #ARGV, 9 do
     call('ZADD', P .. ':leases', int(now + lease), id)
   elseif forgotten(id, held) and supersede(slot, id, held) then
     withdraw(id)
+    unnote_gone(id)
     call('HSET', record, 'tenant', name, 'job', ARGV[i + 3], 'handler', ARGV[i + 4], 'due', due,
          'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
     call('HSETNX', record, 'keep', due == 0 and KEEP or 0)

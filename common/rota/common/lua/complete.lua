@@ -16,6 +16,7 @@ local function restored(id, held, due)
   local record = P .. ':j:' .. id
   local keep = call('HGET', record, 'keep') or (due == 0 and KEEP or 0)
   withdraw(id)
+  unnote_gone(id)
   advance_cursor(slot_of(id), due)
   spend(tenant(name))
   call('HSET', record, 'tenant', name, 'job', job, 'due', due)

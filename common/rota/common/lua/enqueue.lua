@@ -19,6 +19,7 @@
 
 if wait > 0 then return reply end
 local term = tonumber(ARGV[2])
+local others  -- tenants that have queued runs
 
 -- Whether the tenant has as many queued runs as its max_backlog allows.
 local function full(t)
@@ -34,7 +35,8 @@ end
 local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
 for i = 3, #ARGV, 9 do
   local id, due = ARGV[i], tonumber(ARGV[i + 4])
-  local slot = P .. ':s:' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
+  local ref = ARGV[i + 1] .. '/' .. ARGV[i + 2]
+  local slot = P .. ':s:' .. ref
   local s = call('HMGET', slot, 'run', 'due', 'last')
   local word, detail = 'queued', id
   if deposed then
@@ -49,17 +51,23 @@ for i = 3, #ARGV, 9 do
     word = 'past'  -- a triggered run moves no cursor, but what is left of it tells
   elseif full(tenant(ARGV[i + 1])) then
     word = 'shed'
+    if due > 0 then note_stretch(ref, 'shed', '', due, due, 1, '') end
     advance_cursor(slot, due)
   else
+    if s[1] then note_gone(s[1], 'lost', '') end  -- its record is
+    others = others or call('ZCARD', P .. ':active')
+    local ahead = push(id, tenant(ARGV[i + 1]), 'RPUSH', ARGV[i + 3], ARGV[i + 8])
+    if ahead == 0 then others = others + 1 end
+    local queue = (ahead > 0 or others > 1) and ' ' .. ahead .. ' ' .. others - 1 or ''
     call('HSET', P .. ':j:' .. id, 'state', 'queued', 'tenant', ARGV[i + 1], 'job', ARGV[i + 2],
          'handler', ARGV[i + 3], 'due', ARGV[i + 4], 'attempt', 0, 'attempts', ARGV[i + 5],
-         'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'priority', ARGV[i + 8], 'queued_at', int(now))
+         'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'priority', ARGV[i + 8],
+         'queued', now - due .. queue)
     if due > 0 then
       call('HSET', slot, 'run', id, 'due', ARGV[i + 4])
     else
       call('HSET', slot, 'run', id)
     end
-    push(id, tenant(ARGV[i + 1]), 'RPUSH', ARGV[i + 3], ARGV[i + 8])
   end
   answer(word, detail)
 end

@@ -134,6 +134,7 @@ local function ring_of(handler)
 end
 
 -- Put a pointer into the tenant's queue; `command` is RPUSH, or LPUSH for one that had its turn.
+-- Returns how many of its queue, or of its priority in it, are in front of one that is pushed last.
 local function push(id, t, command, handler, priority)
   local ring = ring_of(handler)
   local length = call(command, list_of(t, ring, priority), id)
@@ -144,6 +145,7 @@ local function push(id, t, command, handler, priority)
   make_busy(t)
   if ring == '' then t.queued = true else t.rings[ring] = true end
   t.pushed, t.placed = t.pushed + 1, false
+  return length - 1
 end
 
 local function seat(key, t, seated)

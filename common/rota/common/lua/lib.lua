@@ -34,6 +34,8 @@ local function int(n)
   return string.format('%.0f', n)
 end
 
+local NOW = int(now)
+
 -- Whether the caller knows better than the store: it has heard of an epoch that the store has
 -- forgotten, or it knew the group before somebody without knowledge began it anew (`born`).
 local function witnesses(known)

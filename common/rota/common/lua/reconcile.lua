@@ -88,6 +88,7 @@ function check.slot(ref)
   local state = id and state_of(id)
   if id and (not state or state == 'succeeded' or state == 'dead' or state == 'cancelled') then
     call('HDEL', P .. ':s:' .. ref, 'run')
+    if not state then note_gone(id, 'lost', '') end
     repaired('slot_stale', ref)
   end
 end

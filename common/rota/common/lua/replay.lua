@@ -13,7 +13,7 @@
 if wait > 0 then return reply end
 local id = ARGV[2]
 local record, slot = P .. ':j:' .. id, slot_of(id)
-local r = call('HMGET', record, 'state', 'tenant', 'handler', 'body', 'priority')
+local r = call('HMGET', record, 'state', 'tenant', 'handler', 'body', 'priority', 'due')
 local other = call('HGET', slot, 'run')
 if r[1] ~= 'dead' then
   answer('unknown', id)
@@ -22,8 +22,10 @@ elseif other and call('EXISTS', P .. ':j:' .. other) == 1 then
 elseif not r[3] or not r[4] then
   answer('lost', id)
 else
+  local past = cmsgpack.unpack(call('HGET', record, 'past') or cmsgpack.pack({0, {}, 0}))
   call('HDEL', record, 'completion', 'result', 'rested', 'cancel')
-  call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued_at', int(now))
+  call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued', now - (r[6] or 0) .. '',
+       'past', cmsgpack.pack({0, {}, past[3] + 1}))
   call('PERSIST', record)
   call('ZREM', P .. ':dead', id)
   call('HSET', slot, 'run', id)

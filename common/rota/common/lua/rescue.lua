@@ -28,6 +28,7 @@ for _, id in ipairs(ids) do
       state = 'cancelled'
       cancelled(run)
     elseif run.attempt < run.attempts then
+      note_attempt(run, report.error)
       call('HSET', P .. ':j:' .. id, 'state', 'queued')
       push(id, t, 'LPUSH', run.handler, run.priority)
       publish(cmsgpack.pack(report))

@@ -17,6 +17,7 @@ for i = 2, #ARGV, 4 do
     if run.cancel then
       cancelled(run)
     else
+      note_attempt(run, told(ARGV[i + 3]).error)
       call('HSET', record, 'state', 'retrying', 'rested', held)
       call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
       publish(ARGV[i + 3])

@@ -1,16 +1,17 @@
--- runs: the records of runs. Put behind lib.lua and fair.lua by rota.common.scripts.
+-- runs: the records of runs. Put behind lib.lua, fair.lua and ledger.lua by rota.common.scripts.
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
 
 -- Return the run's fields if `fence` is the one under which it is running, else nil.
 local function held_by(id, fence)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
-                 'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority')
+                 'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority',
+                 'due', 'queued', 'past')
   if r[1] ~= 'running' or (fence and r[2] ~= fence) then return nil end
   return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
           charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
           worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
-          priority = r[13]}
+          priority = r[13], due = r[14], queued = r[15], past = r[16]}
 end
 
 -- Let `t` pay for a run that starts now, under `held` and the worker's lease.
@@ -82,19 +83,21 @@ local function until_first(key)
 end
 
 local function publish(completion)
-  call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', int(now))
+  call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', NOW)
 end
 
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
 -- that of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
-  local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. run.tenant .. '/' .. run.job
-  local s = call('HMGET', slot, 'run', 'fence')
+  local ref = run.tenant .. '/' .. run.job
+  local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. ref
+  local s = call('HMGET', slot, 'run', 'fence', 'ended')
   if s[1] == run.id then call('HDEL', slot, 'run') end
   if tonumber(s[2] or 0) < tonumber(run.fence) then
-    call('HSET', slot, 'ended', int(now), 'outcome', outcome, 'last', run.id, 'fence', run.fence)
+    call('HSET', slot, 'ended', NOW, 'outcome', outcome, 'last', run.id, 'fence', run.fence)
   end
   publish(completion)
+  note_end(run, ref, outcome, completion, s[3])
   local ttl = run.keep
   if outcome == 'dead' then
     ttl = DEAD_TTL

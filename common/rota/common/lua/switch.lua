@@ -1,5 +1,5 @@
 -- switch: no move of a run. A revision of the configuration becomes the current one, if the one that
--- it was made from still is. Stands alone, without lib: it belongs to no group.
+-- it was made from still is. Stands alone, without the library: it belongs to no group.
 --
 -- KEYS[1]  the key of the revisions
 -- ARGV[1]  the name of the revision that is the current one so far, '' if there is none

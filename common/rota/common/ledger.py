@@ -1,0 +1,259 @@
+"""The ledger: what became of each occurrence of a job, in the store one list for each job.
+
+Every occurrence that is due ends in exactly one outcome, or its run is still in flight. What is
+kept is bounded, by the last entries and by days: see `rota.common.scripts`.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from rota.common import clock, keys, scripts
+from rota.common.job import job_id
+from rota.common.link import Link
+
+_DAY_MS = 86_400_000
+_STAMP = "%Y%m%dT%H%M%S"
+
+
+class Outcome(StrEnum):
+    """How an occurrence ended. The first three are of runs that were carried out, or could be."""
+
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"  # every attempt failed
+    CANCELLED = "cancelled"  # somebody cancelled the run, or a later one with `overlap: cancel`
+    LOST = "lost"  # the store has lost the run; whether it was carried out is unknown
+    SKIPPED = "skipped"  # the job's last run was not over
+    BLACKOUT = "blackout"
+    MISSED = "missed"  # no scheduler was there
+    LATE = "late"  # it was too late to make up for
+    SHED = "shed"  # too many runs of its tenant were queued
+    PAUSED = "paused"
+    BREAKER = "breaker"  # the job kept failing
+
+
+class Missed(StrEnum):
+    """Why an occurrence was missed."""
+
+    DOWN = "down"  # no scheduler led the group
+    STALLED = "stalled"  # the scheduler was held up
+
+
+class Note(NamedTuple):
+    """Occurrences of a job that were not run, all for the same reason, as they are recorded."""
+
+    ref: str  # TENANT/JOB
+    outcome: str  # one of `Outcome`
+    detail: str  # more on that: a word of `Missed`, or for people
+    from_ms: int  # when the first was due; 0 for a triggered run that may be lost
+    to_ms: int  # when the last was due
+    times: int  # how many these are; 0 if they are too many to be counted
+    way: str = ""  # the run that was in the way, or made up for them, or is lost
+
+
+class Attempts(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has ended, or that is gone."""
+
+    job_id: str
+    outcome: str
+    due_ms: int  # 0 if somebody triggered it
+    ended_ms: int  # by the store's clock, as all times but `due_ms`
+    queued_ms: int = 0  # 0 here and below: it is not known, or did not happen
+    ahead: int = 0  # runs of its tenant that were queued before it
+    others: int = 0  # other tenants that had queued runs then
+    first_ms: int = 0  # when it was claimed for its first attempt
+    claimed_ms: int = 0  # and for its last one
+    attempts: int = 0
+    worker: str = ""  # of the last attempt
+    errors: list[tuple[str, str]] = []  # of the last three failed attempts: kind, and a short text
+    replays: int = 0  # how often it was a dead letter, and was replayed
+    way: str = ""  # job_id of the run in favour of which it is gone
+
+    @property
+    def at_ms(self) -> int:
+        """Return when it was due, or triggered."""
+        return self.due_ms or self.queued_ms or self.ended_ms
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """Occurrences that were not run, all for the same reason."""
+
+    outcome: str
+    detail: str
+    from_ms: int  # when the first was due
+    to_ms: int  # when the last was due
+    times: int  # how many these are; 0 if nobody has counted them
+    noted_ms: int  # by the store's clock
+    way: str = ""  # job_id of the run that was in the way, or that made up for them
+
+    @property
+    def at_ms(self) -> int:
+        """Return when the last was due."""
+        return self.to_ms
+
+
+Entry = Attempts | Stretch
+
+
+class _Run(msgspec.Struct, array_like=True, tag=1):
+    """As `ledger.lua` writes it, in few bytes: what may be missing is at the end."""
+
+    outcome: str  # empty if it succeeded
+    due_ms: int  # 0 if it was triggered, or is gone
+    queued: str  # ms after it was due; if any, runs of its tenant ahead, and tenants that waited
+    claimed_ms: int  # after it was due; when it ended if it was not claimed
+    took_ms: int  # -1 if it was not claimed, or that is not known
+    attempts: int
+    worker: str
+    name: str = ""  # the job_id behind TENANT/JOB; empty if it follows from `due_ms`
+    first_ms: int = 0
+    errors: list[tuple[str, str]] = []
+    replays: int = 0
+    way: str = ""
+
+
+class _Stretch(msgspec.Struct, array_like=True, tag=2):
+    outcome: str
+    from_ms: int
+    length_ms: int
+    times: int
+    detail: str
+    way: str
+    noted_after_ms: int
+
+
+_decoder = msgspec.msgpack.Decoder(_Run | _Stretch)
+_past = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, str]], int])
+
+
+class Ledger:
+    """Reads what became of the occurrences of jobs."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def of(self, group: str, ref: str, now_ms: int) -> list[Entry]:
+        """Return what is kept of TENANT/JOB, by the time it was due, the latest first."""
+        rows = await self._link.command(
+            "LRANGE", keys.ledger(group, ref), 0, scripts.LEDGER_RUNS - 1
+        )
+        return sorted(entries(ref, rows, now_ms), key=lambda entry: entry.at_ms, reverse=True)
+
+    async def current(self, group: str, ref: str) -> Attempts | None:
+        """Return the run of TENANT/JOB that is in flight; its outcome is its state so far."""
+        run_id = await self._link.command("HGET", keys.slot(group, ref), "run")
+        if not run_id:
+            return None
+        fields = ("state", "due", "queued", "at", "attempt", "worker", "past")
+        key = keys.run(group, run_id.decode())
+        row = await self._link.command("HMGET", key, *fields)
+        return _in_flight(run_id.decode(), row) if row[0] else None
+
+    async def group(self, ref: str, groups: Sequence[str]) -> str | None:
+        """Return the one of `groups` that knows TENANT/JOB, also if it is configured no more."""
+        known = await self._link.pipeline(
+            [("EXISTS", keys.ledger(group, ref)) for group in groups]
+            + [("EXISTS", keys.slot(group, ref)) for group in groups]
+        )
+        return next((g for g, found in zip([*groups, *groups], known, strict=True) if found), None)
+
+
+def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
+    state, due, queued, at, attempt, worker, past = (value or b"" for value in row)
+    first_ms, errors, replays = _past.decode(past) if past else (0, [], 0)
+    queued_ms, ahead, others = _queued(queued.decode(), int(due or 0))
+    return Attempts(
+        job_id=run_id,
+        outcome=state.decode(),
+        due_ms=int(due or 0),
+        ended_ms=0,
+        queued_ms=queued_ms,
+        ahead=ahead,
+        others=others,
+        first_ms=first_ms or int(at or 0),
+        claimed_ms=int(at or 0),
+        attempts=int(attempt or 0),
+        worker=worker.decode(),
+        errors=errors,
+        replays=replays,
+    )
+
+
+def _queued(text: str, due_ms: int) -> tuple[int, int, int]:
+    """Return when a run was queued, and behind how many runs and other tenants."""
+    if not text:
+        return 0, 0, 0
+    after_ms, ahead, others, *_ = map(int, f"{text} 0 0".split())
+    return due_ms + after_ms, ahead, others
+
+
+def entries(ref: str, rows: list[bytes], now_ms: int = 0) -> list[Entry]:
+    """Return the entries in a job's list, without those that are too old at `now_ms`.
+
+    One that a later version wrote is left out.
+    """
+    found: list[Entry] = []
+    for row in rows:
+        try:
+            raw = _decoder.decode(row)
+        except msgspec.ValidationError:
+            continue
+        entry = _attempts(ref, raw) if isinstance(raw, _Run) else _stretch(ref, raw)
+        written = entry.ended_ms if isinstance(entry, Attempts) else entry.noted_ms
+        if written > now_ms - scripts.LEDGER_DAYS * _DAY_MS:
+            found.append(entry)
+    return found
+
+
+def _attempts(ref: str, raw: _Run) -> Attempts:
+    claimed_ms = raw.due_ms + raw.claimed_ms
+    due_ms = raw.due_ms or due_of(raw.name)
+    queued_ms, ahead, others = _queued(raw.queued, raw.due_ms)
+    was_claimed = raw.took_ms >= 0
+    return Attempts(
+        job_id=f"{ref}:{raw.name}" if raw.name else job_id(ref, due_ms),
+        outcome=raw.outcome or Outcome.SUCCEEDED,
+        due_ms=due_ms,
+        ended_ms=claimed_ms + max(0, raw.took_ms),
+        queued_ms=queued_ms,
+        ahead=ahead,
+        others=others,
+        first_ms=raw.first_ms or (claimed_ms if was_claimed else 0),
+        claimed_ms=claimed_ms if was_claimed else 0,
+        attempts=raw.attempts,
+        worker=raw.worker,
+        errors=raw.errors,
+        replays=raw.replays,
+        way=f"{ref}:{raw.way}" if raw.way else "",
+    )
+
+
+def _stretch(ref: str, raw: _Stretch) -> Stretch:
+    to_ms = raw.from_ms + raw.length_ms
+    return Stretch(
+        outcome=raw.outcome,
+        detail=raw.detail,
+        from_ms=raw.from_ms,
+        to_ms=to_ms,
+        times=raw.times,
+        noted_ms=to_ms + raw.noted_after_ms,
+        way=f"{ref}:{raw.way}" if raw.way else "",
+    )
+
+
+def is_triggered(run_id: str) -> bool:
+    """Tell whether somebody triggered the run: it stands for no occurrence."""
+    return due_of(run_id.partition(":")[2]) == 0
+
+
+def due_of(name: str) -> int:
+    """Return when a run was due whose job_id ends in `name`; 0 if somebody triggered it."""
+    stamp, _, ms = name.removesuffix("Z").partition(".")
+    try:
+        moment = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    return clock.epoch_ms(moment) + int(ms or 0)

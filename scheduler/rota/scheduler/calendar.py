@@ -1,0 +1,82 @@
+"""Which occurrences of a job lie in a span of time, and which of them a blackout keeps back."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from rota.common.job import Job
+from rota.scheduler.blackout import blackout_at
+from rota.scheduler.schedule import due_of
+
+_MOST = 10_000  # occurrences that are looked at one by one
+
+
+class Span(NamedTuple):
+    """Occurrences that follow each other, all in blackouts of the same text, or all in none."""
+
+    from_ms: int  # when the first is due
+    to_ms: int  # when the last is due
+    times: int  # how many these are; 0 if they are too many to be counted
+    blackout: str = ""  # when it is, and why
+
+
+def spans(job: Job, after_ms: int, until_ms: int) -> list[Span]:
+    """Return what `job` is due for after `after_ms` and until `until_ms`, the first span first.
+
+    Of more than 10,000 the first are told as one span, as if no blackout kept any of them back.
+    A job with a fixed delay is due for nothing: that depends on its completions.
+    """
+    due = due_of(job)
+    first = due.next_after(after_ms)
+    if job.schedule.kind == "after" or first is None or first > until_ms:
+        return []
+    last = due.last_until(until_ms)
+    if last is None:
+        return []
+    if job.schedule.kind == "every" and not job.blackouts:
+        return [_first_part(job, first, last)]
+    # What many tenants have in common is reckoned once; what is their own depends on `ref`.
+    own = job.schedule.jitter_ms or job.schedule.kind in ("every", "between")
+    found = _walk(job, first, last) if own else _shared(_Alike(job), first, last)
+    return list(found)
+
+
+def _first_part(job: Job, first: int, last: int) -> Span:
+    period_ms = job.schedule.period_ms
+    return Span(first, last, (last - first) // period_ms + 1 if period_ms else 0)
+
+
+def _walk(job: Job, first: int, last: int) -> tuple[Span, ...]:
+    due, found = due_of(job), list[Span]()
+    moment: int | None = last
+    for _ in range(_MOST):
+        if moment is None or moment < first:
+            break
+        window = blackout_at(job, moment)
+        text = "" if window is None else window.blackout.text
+        if found and found[-1].blackout == text:
+            found[-1] = found[-1]._replace(from_ms=moment, times=found[-1].times + 1)
+        else:
+            found.append(Span(moment, moment, 1, text))
+        moment = due.last_until(moment - 1)
+    if moment is not None and moment >= first:
+        found.append(_first_part(job, first, moment))
+    return tuple(reversed(found))
+
+
+class _Alike:
+    """A job that equals every other one with the same schedule and blackouts."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._what = (job.schedule, job.blackouts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Alike) and self._what == other._what
+
+    def __hash__(self) -> int:
+        return hash(self._what)
+
+
+@lru_cache(maxsize=256)
+def _shared(alike: _Alike, first: int, last: int) -> tuple[Span, ...]:
+    return _walk(alike.job, first, last)

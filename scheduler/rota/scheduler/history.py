@@ -1,0 +1,157 @@
+"""What became of one job's occurrences: the run in flight, and what the ledger holds."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from rota.common import clock
+from rota.common.catalog import Catalog
+from rota.common.errors import NotFound
+from rota.common.job import Job
+from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome
+from rota.common.link import Link
+
+_SECOND, _MINUTE = 1_000, 60_000
+
+WHY: dict[str, str] = {
+    Outcome.LOST: "the store has lost the run; whether it was carried out is unknown",
+    Outcome.SKIPPED: "the job's last run was not over",
+    Outcome.BLACKOUT: "",  # its text says it
+    Outcome.LATE: "it was too late to make up for it",
+    Outcome.SHED: "too many runs of the tenant were queued",
+    Outcome.PAUSED: "",  # by whom, and why, is its text
+    Outcome.BREAKER: "the job kept failing, and rested",
+    Missed.DOWN: "no scheduler led the group",
+    Missed.STALLED: "the scheduler was held up",
+}
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """One job, and what is known of its runs."""
+
+    ref: str  # TENANT/JOB
+    group: str
+    job: Job | None  # None if it is configured no more
+    now_ms: int
+    current: Attempts | None  # the run in flight
+    entries: list[Entry]  # by the time they were due, the latest first
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the job's zone."""
+        return ZoneInfo(self.job.schedule.timezone if self.job else "UTC")
+
+    def local(self, ms: int) -> datetime:
+        """Return what the clocks in the job's zone show."""
+        return clock.utc(ms).astimezone(self.zone)
+
+    def shown(self, ms: int) -> str:
+        """Return a time as people read it, with its offset."""
+        precision = "milliseconds" if ms % 1000 else "seconds"
+        return self.local(ms).isoformat(timespec=precision)
+
+
+async def read(ref: str, link: Link, now_ms: int) -> History:
+    """Return what is known of TENANT/JOB; raises `NotFound` if that is nothing."""
+    catalog, ledger = Catalog(link), Ledger(link)
+    job = await catalog.find(ref)
+    group = job.group if job else await ledger.group(ref, await catalog.groups())
+    if group is None:
+        raise NotFound(
+            f"no job {ref} is known to the store, and none of that name has run in the last days"
+            " (`sched status` lists the groups and tenants)"
+        )
+    return History(
+        ref=ref,
+        group=group,
+        job=job,
+        now_ms=now_ms,
+        # In this order: a run that ends in between is not left out.
+        current=await ledger.current(group, ref),
+        entries=await ledger.of(group, ref, now_ms),
+    )
+
+
+def span(ms: int) -> str:
+    """Return how long something took: `12ms 1.8s 41s 12m05s 3h07m`."""
+    if ms < _SECOND:
+        return f"{ms}ms"
+    seconds = ms / _SECOND
+    if ms < _MINUTE:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
+def rows(history: History, most: int) -> list[tuple[str | None, ...]]:
+    """Return what to show of each entry: due, outcome, attempts, waited, took, worker, note."""
+    return [_row(history, entry) for entry in _all(history, most)]
+
+
+def as_data(history: History, most: int) -> list[dict[str, Any]]:
+    """Return the same for programs; times are in UTC, empty where there is none."""
+    return [data_of(entry) for entry in _all(history, most)]
+
+
+def reason(entry: Entry) -> str:
+    """Return why something was not run, or is gone."""
+    if isinstance(entry, Attempts):
+        return WHY.get(entry.outcome, "")
+    if entry.outcome == Outcome.LOST:
+        return "the store has lost what became of it"
+    text = WHY.get(entry.detail) or WHY.get(entry.outcome, "")
+    known = entry.detail in ("", "overlap", *Missed)
+    return text if known else ", ".join(filter(None, (text, entry.detail)))
+
+
+def _all(history: History, most: int) -> list[Entry]:
+    current = history.current
+    ended = {(e.job_id, e.replays) for e in history.entries if isinstance(e, Attempts)}
+    if current is None or (current.job_id, current.replays) in ended:
+        return history.entries[:most]
+    return [current, *history.entries][:most]
+
+
+def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
+    if not isinstance(entry, Attempts):
+        made_up = "; made up for by" if entry.outcome == Outcome.MISSED else ":"
+        note = reason(entry) + (f"{made_up} {entry.way}" if entry.way else "")
+        if entry.times != 1:
+            many = f"{entry.times} times" if entry.times else "many times"
+            note = f"{many} since {history.shown(entry.from_ms)}: {note}"
+        return history.shown(entry.to_ms), entry.outcome, None, None, None, None, note
+    until_ms = entry.ended_ms or history.now_ms
+    waited = (entry.first_ms or until_ms) - entry.queued_ms if entry.queued_ms else None
+    took = until_ms - entry.claimed_ms if entry.claimed_ms else None
+    return (
+        history.shown(entry.at_ms),
+        entry.outcome,
+        str(entry.attempts) if entry.attempts else None,
+        None if waited is None else span(max(0, waited)),
+        None if took is None or entry.outcome in ("queued", "held", "retrying") else span(took),
+        entry.worker or None,
+        _note(entry),
+    )
+
+
+def _note(entry: Attempts) -> str:
+    notes = ["triggered"] if not entry.due_ms else []
+    notes += ["replayed"] if entry.replays else []
+    notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
+    notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
+    return "; ".join(notes)
+
+
+def data_of(entry: Entry) -> dict[str, Any]:
+    """Return an entry for programs."""
+    data: dict[str, Any] = msgspec.to_builtins(entry)
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        if name.endswith("_ms"):
+            found[name.removesuffix("_ms")] = clock.iso(value) if value else ""
+        else:
+            found[name] = value
+    return found
