@@ -7,7 +7,9 @@ import pytest
 
 from rota.common import keys
 from rota.common.intervention import Intervention
-from rota.common.ledger import Attempts, Entry, Ledger, entries
+from rota.common.ledger import Attempts, Entry, Ledger, Stretch, entries
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.message import Failure
 from rota.common.reconciliation import Reconciliation
 from rota.common.run import Claimed, Ended, Resting
@@ -265,3 +267,22 @@ async def test_old_and_strange_entries(store: Store) -> None:
 
     assert 1 == len(entries(REF, rows, ended_ms + LEDGER_DAYS * DAY_MS - 1))
     assert [] == entries(REF, rows, ended_ms + LEDGER_DAYS * DAY_MS)
+
+
+async def test_shed(store: Store) -> None:
+    """What a tenant's full backlog refuses is told as shed; a trigger leaves no trace."""
+    limits = GroupLimits(tenants={"acme": TenantLimits(max_backlog=1)})
+    await Limiter(store).limit(GROUP, limits)
+    first, second = (
+        builders.occurrence(due_ms=DUE_MS + n * HOUR_MS, job=f"job{n}") for n in (0, 1)
+    )
+    later = builders.occurrence(due_ms=DUE_MS + 2 * HOUR_MS, job="job1")
+    by_hand = builders.occurrence(due_ms=0, job="job2")
+    await builders.enqueue(store, first, second, later, by_hand)
+
+    (entry,) = await ledger(store, "acme/job1")
+    assert isinstance(entry, Stretch)
+    assert ("shed", second.due_ms, later.due_ms, 2) == (
+        entry.outcome, entry.from_ms, entry.to_ms, entry.times
+    )  # fmt: skip
+    assert [] == await ledger(store, "acme/job2")
