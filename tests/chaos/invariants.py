@@ -176,6 +176,7 @@ def drained(history: History) -> list[str]:
         return ["the driver did not get to the end"]
     found = [f"not drained: {final[-1]['counts']}"] if not final[-1]["drained"] else []
     found += [f"record left behind: {record}" for record in final[-1]["leaked"]]
+    found += [f"permit not given back: {n} of {key}" for key, n in final[-1]["permits"].items()]
     return found + [f"foreign key: {key}" for key in final[-1]["foreign"]]
 
 

@@ -331,7 +331,7 @@ class TestHandler:
 
     @pytest.mark.parametrize("at_once", [1, 10])
     async def test_own_other_runs(self, store: Store, at_once: int) -> None:
-        """A tenant's runs of limited handlers and its other runs take turns: none of them starves."""
+        """A tenant's runs of limited handlers and its other runs take turns: none starves."""
         await limit(store, GroupLimits(handlers={HANDLER: 5, OTHER: 5}, max_concurrency=at_once))
         for tenant in ("acme", "beta"):
             await queue(store, tenant, 40, "nap")
