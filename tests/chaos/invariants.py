@@ -12,6 +12,7 @@ from tests.chaos.history import FOREVER, Attempt, History, common
 
 CANCEL_TICK = 0.25  # seconds that a run may go on after its worker came to and lost it
 _REPORT = 1.0  # seconds within which a worker that nobody disturbs has reported an end
+_RECONNECT = 3.0  # the same from the end of an outage; between two tries it rests up to lease / 6
 _UNDER_WAY = 0.1  # seconds that a write takes to a replica, or an answer to a log
 _ROUNDING = 0.02  # seconds between the clock that counts a delay and the audit's
 
@@ -86,9 +87,19 @@ def doubled(history: History) -> list[str]:
         found += [
             f"{job_id} done again after {_told(earlier)}"
             for earlier in sorted(done, key=lambda attempt: attempt.fence)[:-1]
-            if not history.disturbed(earlier, _REPORT)
+            if not history.disturbed(earlier, _reported(history, earlier) - earlier.end)
         ]
     return found
+
+
+def _reported(history: History, attempt: Attempt) -> float:
+    """Return when its worker has reported its end, if nobody disturbs that worker."""
+    told = attempt.end + _REPORT
+    for mended in history.of("mended"):
+        begun = [f["at"] for f in history.of("fault") if f["at"] <= mended["at"]]
+        if begun and begun[-1] <= told and attempt.end <= mended["at"]:
+            return max(told, float(mended["at"]) + _RECONNECT)
+    return told
 
 
 def stale(history: History) -> list[str]:

@@ -79,6 +79,18 @@ def test_run_under_way_is_not_wiped(story: Story) -> None:
     assert [run_id(11, HAND)] == story.verdict().violations["lost"]
 
 
+@pytest.mark.parametrize(("stopped_at", "violations"), [(13.0, []), (15.0, ["doubled"])])
+def test_report_after_an_outage(story: Story, stopped_at: float, violations: list[str]) -> None:
+    """A worker that is stopped before it found the store again could not report its run's end."""
+    story.call(10, 10.0, 11.0, pid=ONE)
+    story.note("fault", 10.8, kind="restart")
+    story.note("mended", 11.2)
+    story.stop(ONE, stopped_at, 30.0)
+    story.call(10, 14.0, 14.5, pid=TWO, attempt=2)
+
+    assert violations == [name for name in story.verdict().violations if name == "doubled"]
+
+
 def test_doubled_run_is_found(story: Story) -> None:
     """A run that is done twice, by workers that nobody disturbed, is a violation."""
     story.call(10, 10.0, 11.0, pid=ONE)
