@@ -57,7 +57,9 @@ def exceeded(history: History) -> list[str]:
     """Find rates that were exceeded: in any time d more than burst and what the rate gives in d."""
     found = []
     for line in _rates(history):
-        starts = [a.start for a in _attempts(history, line) if not _begun_late(history, a)]
+        starts = [
+            a.start for a in _attempts(history, line) if not _just_went_on(history, a, a.start)
+        ]
         allowed = line["burst"] * line["interval"] + _UNDER_WAY
         ahead = [n * line["interval"] - at for n, at in enumerate(starts)]
         least = float("inf")
@@ -125,17 +127,16 @@ def _spans(history: History, line: Line, *, strict: bool) -> list[Span]:
 
 def _in_time(history: History, attempt: Attempt) -> Iterator[Span]:
     """Return when it executed, without a tick each time that its worker went on."""
-    for number, (start, end) in enumerate(attempt.spans):
-        late = number > 0 or _begun_late(history, attempt)
-        begin = start + CANCEL_TICK if late else start
+    for start, end in attempt.spans:
+        begin = start + CANCEL_TICK if _just_went_on(history, attempt, start) else start
         if begin < end:
             yield begin, end
 
 
-def _begun_late(history: History, attempt: Attempt) -> bool:
-    """Tell whether its worker was stopped between claim and start."""
+def _just_went_on(history: History, attempt: Attempt, at: float) -> bool:
+    """Tell whether its worker had been stopped until shortly before."""
     stops = history.stops.get(attempt.owner, [])
-    return any(0 <= attempt.start - goes_on <= CANCEL_TICK for _, goes_on in stops)
+    return any(0 <= at - goes_on <= CANCEL_TICK for _, goes_on in stops)
 
 
 def _steps(spans: Iterable[Span]) -> Iterator[tuple[float, int]]:

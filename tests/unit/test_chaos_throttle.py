@@ -60,11 +60,15 @@ def test_what_was_cut_off_counts_until_its_worker_died(story: Story) -> None:
     assert "exceeded" not in story.verdict().violations
 
 
+@pytest.mark.parametrize("begun", [10.0, 11.01])
 @pytest.mark.parametrize(("goes_on", "violations"), [(0.1, 0), (1.0, 1)])
-def test_stopped_worker(story: Story, goes_on: float, violations: int) -> None:
-    """What a stopped worker's run does for a tick after it went on is told apart; more is not."""
+def test_stopped_worker(story: Story, goes_on: float, violations: int, begun: float) -> None:
+    """What a stopped worker's run does for a tick after it went on is told apart; more is not.
+
+    It may have begun while the signal was on its way.
+    """
     cap(story, 1)
-    story.call(10, 10.0, 20.0 + goes_on, outcome="cancelled")
+    story.call(10, begun, 20.0 + goes_on, outcome="cancelled")
     story.stop(ONE, 11.0, 20.0)
     story.call(12, 18.0, 22.0, pid=TWO, job=RATE)
     story.call(10, 23.0, 24.0, pid=TWO, attempt=2)
