@@ -78,7 +78,7 @@ def check(history: History, limits: Limits) -> Verdict:
         "exceeded": [str(each) for each in capped] + throttle.exceeded(history),
         "not used again": throttle.unused(history),
         "left behind": invariants.drained(history),
-        "casualty": [f"{line['name']} ended by itself" for line in history.of("casualty")],
+        "casualty": invariants.casualties(history),
     }
     longest: dict[str, float] = {}
     for each in recovered:
