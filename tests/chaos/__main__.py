@@ -19,7 +19,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     if given.list:
         for scenario in SCENARIOS.values():
-            print(f"{scenario.name:<12} {scenario.total:>4} faults  {scenario.about}")
+            print(f"{scenario.name:<15} {scenario.total:>4} faults  {scenario.about}")
         return
     chosen = list(SCENARIOS) if given.scenario == "all" else [given.scenario]
     seed = SystemRandom().randrange(1_000_000) if given.seed is None else given.seed

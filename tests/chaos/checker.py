@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.chaos import invariants
+from tests.chaos import invariants, throttle
 from tests.chaos.history import History
 from tests.chaos.invariants import CANCEL_TICK
 from tests.chaos.recovery import Recovery, recoveries
+from tests.chaos.throttle import Usage
 
 _SHOWN = 8  # findings of one kind that are told in full
 
@@ -33,6 +34,7 @@ class Verdict:
     longest_overlap_ms: float  # the shorter ones included
     fence_violations: int
     longest_recovery: Recovery | None
+    usage: Usage | None = None  # of limits, if there were any
     recovery: dict[str, float] = field(default_factory=dict)  # the longest of each kind, seconds
     violations: dict[str, list[str]] = field(default_factory=dict)  # by promise
 
@@ -58,6 +60,7 @@ def check(history: History, limits: Limits) -> Verdict:
     fences = invariants.fences(history)
     recovered = recoveries(history)
     slow = [each for each in recovered if each.seconds > getattr(limits, each.kind)]
+    capped = throttle.excesses(history)
     found = {
         "lost": fate.lost,
         "overlap": [
@@ -72,9 +75,11 @@ def check(history: History, limits: Limits) -> Verdict:
         "slow recovery": [f"{r.kind} {r.what}: {r.seconds:.1f} s from {r.at:.3f}" for r in slow],
         "wedged": invariants.wedged(history),
         "deaf": invariants.deaf(history),
+        "exceeded": [str(each) for each in capped] + throttle.exceeded(history),
+        "not used again": throttle.unused(history),
         "left behind": invariants.drained(history),
         "ledger": invariants.noted(history),
-        "casualty": [f"{line['name']} ended by itself" for line in history.of("casualty")],
+        "casualty": invariants.casualties(history),
     }
     longest: dict[str, float] = {}
     for each in recovered:
@@ -93,6 +98,7 @@ def check(history: History, limits: Limits) -> Verdict:
         longest_overlap_ms=max((o.seconds for o in overlaps), default=0.0) * 1000,
         fence_violations=len(fences),
         longest_recovery=max(recovered, key=lambda r: r.seconds, default=None),
+        usage=throttle.usage(history),
         recovery=longest,
         violations={promise: some for promise, some in found.items() if some},
     )

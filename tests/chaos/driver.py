@@ -22,7 +22,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import CLOCK, Ledger
 from tests.chaos.scenarios import Scenario
 from tests.chaos.server import ask
-from tests.chaos.workload import GROUPS, Workload
+from tests.chaos.workload import GROUPS
 
 SCHEDULERS, WORKERS = 2, 5
 _START, _SETTLE, _DRAIN = 30.0, 90.0, 120.0  # seconds that each may take
@@ -47,7 +47,7 @@ class Drive:
         self._plan = plan
         self._ledger = ledger
         self._random = Random(f"{plan.seed}:faults")
-        self._work = Workload(folder, plan.seed, plan.lease)
+        self._work = plan.scenario.workload(folder, plan.seed, plan.lease)
         self._layout = plan.scenario.layout(folder, ledger, self._random)
         settings = Settings(
             lease=f"{round(plan.lease * 1000)}ms",
@@ -88,6 +88,8 @@ class Drive:
     async def _begin(self) -> None:
         for planned in self._work.planned:
             self._ledger.note("job", **planned._asdict())
+        for limit in self._work.limits():
+            self._ledger.note("limit", **limit)
         for _ in range(SCHEDULERS):
             self._fleet.start_sched(self._work.path)
         for number in range(WORKERS):
@@ -114,6 +116,7 @@ class Drive:
         """Let the schedules go on until every job and every worker took part again."""
         since = self._ledger.note("faults_over")
         await self._all_take_part(since, _SETTLE, {"after", "every"})
+        await asyncio.sleep(self._plan.scenario.watch)
 
     async def _all_take_part(self, since: float, within: float, kinds: set[str]) -> bool:
         planned = {each.job for each in self._work.planned if each.kind in kinds}
@@ -173,6 +176,7 @@ class Drive:
             "leaked": [n for n, state in states.items() if state not in (b"succeeded", b"dead")],
             "dead": [job_id.decode() for ids in dead for job_id in ids],
             "noted": await self._noted(),
+            "permits": await self._permits([key for key in ours if _counts_permits(key[1])]),
         }
 
     async def _noted(self) -> dict[str, list[tuple[str, str, int]]]:
@@ -186,6 +190,17 @@ class Drive:
             ]
             for planned in self._work.planned
         }
+
+    async def _permits(self, found: list[tuple[int, str]]) -> dict[str, int]:
+        """Return what counts as running, by whose count, where it is not 0."""
+        counts: dict[str, int] = {}
+        for port, key in found:
+            if key.endswith(":running"):
+                each = await ask(port, "HGETALL", key)
+                counts |= {f"{key} {handler.decode()}": int(n) for handler, n in each.items()}
+            else:
+                counts[key] = int(await ask(port, "HGET", key, "running") or 0)
+        return {name: n for name, n in counts.items() if n}
 
     async def _trigger(self) -> None:
         """Trigger jobs all the time; note those that were accepted."""
@@ -219,6 +234,10 @@ async def drive(plan: Plan, folder: Path) -> None:
     """Carry out `plan`; leave the files `audit` and `ledger` in `folder`."""
     with Ledger(folder / "ledger") as ledger:
         await Drive(plan, folder, ledger).run()
+
+
+def _counts_permits(key: str) -> bool:
+    return key.endswith((":running", "}")) or "}:t:" in key
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -9,10 +9,12 @@ from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.chaos.history import FOREVER, Attempt, History, common
+from tests.chaos.history import FOREVER, Attempt, History, Span, common
 
 CANCEL_TICK = 0.25  # seconds that a run may go on after its worker came to and lost it
 _REPORT = 1.0  # seconds within which a worker that nobody disturbs has reported an end
+_RECONNECT = 3.0  # the same from the end of an outage; between two tries it rests up to lease / 6
+_STARTING = 5.0  # seconds that a process may take until it has reached the store
 _UNDER_WAY = 0.1  # seconds that a write takes to a replica, or an answer to a log
 _ROUNDING = 0.02  # seconds between the clock that counts a delay and the audit's
 
@@ -87,9 +89,39 @@ def doubled(history: History) -> list[str]:
         found += [
             f"{job_id} done again after {_told(earlier)}"
             for earlier in sorted(done, key=lambda attempt: attempt.fence)[:-1]
-            if not history.disturbed(earlier, _REPORT)
+            if not history.disturbed(earlier, _reported(history, earlier) - earlier.end)
         ]
     return found
+
+
+def _reported(history: History, attempt: Attempt) -> float:
+    """Return when its worker has reported its end, if nobody disturbs that worker."""
+    told = attempt.end + _REPORT
+    for lost, mended in _outages(history):
+        if lost <= told and attempt.end <= mended:
+            return max(told, mended + _RECONNECT)
+    return told
+
+
+def _outages(history: History) -> Iterator[Span]:
+    """Return from when to when the store was away."""
+    for mended in history.of("mended"):
+        begun = [f["at"] for f in history.of("fault") if f["at"] <= mended["at"]]
+        if begun:
+            yield begun[-1], mended["at"]
+
+
+def casualties(history: History) -> list[str]:
+    """Find who ended by itself, though not because it started while the store was away."""
+    since = {line["pid"]: line["at"] for line in history.of("started")}
+    return [
+        f"{line['name']} ended by itself"
+        for line in history.of("casualty")
+        if not any(
+            lost <= line["at"] <= mended + _REPORT and line["at"] - since[line["pid"]] <= _STARTING
+            for lost, mended in _outages(history)
+        )
+    ]
 
 
 def stale(history: History) -> list[str]:
@@ -177,6 +209,7 @@ def drained(history: History) -> list[str]:
         return ["the driver did not get to the end"]
     found = [f"not drained: {final[-1]['counts']}"] if not final[-1]["drained"] else []
     found += [f"record left behind: {record}" for record in final[-1]["leaked"]]
+    found += [f"permit not given back: {n} of {key}" for key, n in final[-1]["permits"].items()]
     return found + [f"foreign key: {key}" for key in final[-1]["foreign"]]
 
 

@@ -3,6 +3,7 @@
 One JSON object a line; `at` is in seconds of the monotonic clock, as in the handlers' audit.
 
     job        job, group, kind (every, after, manual), period_ms
+    limit      what, jobs, and most (runs at a time) or interval (s) and burst; full: always in use
     started    pid, role (worker, sched), name
     killed     pid, role                  seen dead at `at`
     stopped    pid, role                  SIGSTOP; `continued` ends it
@@ -14,8 +15,8 @@ One JSON object a line; `at` is in seconds of the monotonic clock, as in the han
     mended     what                       the store can be reached and written again
     accepted   job_id                     an enqueue was answered with yes
     faults_over, draining
-    final      counts, dead, leaked, foreign, keys, drained, and noted: what the store's ledger
-               holds of each job's runs, as job_id, outcome, replays
+    final      counts, dead, leaked, foreign, keys, permits, drained, and noted: what the store's
+               ledger holds of each job's runs, as job_id, outcome, replays
 """
 
 import json

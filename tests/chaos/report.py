@@ -53,6 +53,8 @@ def carry_out(plan: Plan, *, keep: bool = False) -> Row:
         kept = False
         raise
     finally:
+        if verdict and verdict.usage:
+            print(f"{name}: {verdict.usage}")
         for complaint in verdict.complaints() if verdict else []:
             print(f"{name}: {complaint}")
         if kept:

@@ -10,9 +10,13 @@ from tests.chaos import crowds, faults, layouts
 from tests.chaos.checker import Limits
 from tests.chaos.faults import Fault
 from tests.chaos.layouts import Layout
+from tests.chaos.limited import LimitedWorkload
+from tests.chaos.workload import Workload
 
 LEASE = 15.0  # seconds: the default
 _TAKE_OVER = 10.0  # seconds within which a scheduler takes over from another
+_CHURN = {"kill-worker": (faults.kill_worker, 4), "stop-worker": (faults.stop_worker, 3)}
+_WATCH = 15.0  # seconds in which limits are seen to be used to the full again
 _MAX_LAG = 10.0  # seconds: min-replicas-max-lag in strict mode
 
 
@@ -26,10 +30,14 @@ class Scenario(NamedTuple):
     total: int  # faults in the long tier
     pause: tuple[float, float]  # seconds between two faults
     strict: bool = False  # whether the store refuses writes when it has no replica
+    workload: type[Workload] = Workload
+    watch: float = 0.0  # seconds to look on after the faults, when all goes on again
     sides: int = 1  # 2: half of the workers reach the store by another way
 
     def limits(self, lease: float) -> Limits:
-        """Return how long each kind of recovery may take."""
+        """Return how long each kind of recovery may take; forever where jobs wait for limits."""
+        if self.workload is LimitedWorkload:
+            return Limits(*3 * [float("inf")])
         gate = _MAX_LAG + lease + 2 if self.strict else 2 * lease / 3
         return Limits(worker=lease + 2, sched=_TAKE_OVER + 2, store=gate + 5)
 
@@ -126,6 +134,46 @@ SCENARIOS = {
             {"lose-master": (faults.lose_master, 1)},
             total=10,
             pause=(5, 20),
+        ),
+        Scenario(
+            "limits",
+            "as `workers`, `schedulers` and `redis-aof`, under limits that are always in use",
+            layouts.Single,
+            _CHURN | {"kill-sched": (faults.kill_sched, 1), "restart": (faults.restart, 1)},
+            total=100,
+            pause=(0.5, 4),
+            workload=LimitedWorkload,
+            watch=_WATCH,
+        ),
+        Scenario(
+            "limits-failover",
+            "as `failover` and `workers`, under such limits",
+            layouts.Replicated,
+            _CHURN | {"fail-over": (faults.fail_over, 3)},
+            total=30,
+            pause=(1, 8),
+            workload=LimitedWorkload,
+            watch=_WATCH,
+        ),
+        Scenario(
+            "limits-sentinel",
+            "as `sentinel` and `workers`, under such limits",
+            crowds.Sentinels,
+            _CHURN | {"lose-master": (faults.lose_master, 3)},
+            total=30,
+            pause=(1, 8),
+            workload=LimitedWorkload,
+            watch=_WATCH,
+        ),
+        Scenario(
+            "limits-cluster",
+            "as `cluster` and `workers`, under such limits",
+            crowds.Cluster,
+            _CHURN | {"lose-master": (faults.lose_master, 3)},
+            total=30,
+            pause=(1, 8),
+            workload=LimitedWorkload,
+            watch=_WATCH,
         ),
     )
 }

@@ -72,6 +72,13 @@ class Story:
         self.call(53, 53.0, 53.5, pid=TWO)
         self.call(50, 50.0, 50.5, pid=TWO, job=RATE)
         self.note("draining", 55)
-        whole = {"counts": {}, "drained": True, "leaked": [], "foreign": [], "dead": self.dead}
+        whole = {
+            "counts": {},
+            "drained": True,
+            "leaked": [],
+            "foreign": [],
+            "permits": {},
+            "dead": self.dead,
+        }
         self.note("final", 56, **(whole | final))
         return checker.check(History(self.audit, self.ledger), LIMITS)

@@ -34,11 +34,7 @@ class Workload:
         self._lease = lease
         self.path = folder / "busy.yaml"
         self.resting_path = folder / "resting.yaml"
-        tenants = {
-            f"{group}-{number}": {"group": group, "jobs": self._jobs(number)}
-            for group in GROUPS
-            for number in range(TENANTS)
-        }
+        tenants = self._tenants()
         self._write(self.path, tenants)
         for tenant in tenants.values():
             tenant["jobs"] = {name: _resting(job) for name, job in _items(tenant["jobs"])}
@@ -58,11 +54,26 @@ class Workload:
         """Return the jobs that run only when they are triggered."""
         return [job for job in self.jobs if job.name == "hand"]
 
+    def limits(self) -> list[dict[str, Any]]:
+        """Return each limit with the jobs that it holds for, as the checker must know them."""
+        return []
+
+    def _tenants(self) -> dict[str, Any]:
+        return {
+            f"{group}-{number}": {"group": group, "jobs": self._jobs(number)}
+            for group in GROUPS
+            for number in range(TENANTS)
+        }
+
+    def _rest(self) -> dict[str, Any]:
+        """Return what the configuration says beside its defaults and tenants."""
+        return {"groups": {group: {} for group in GROUPS}}
+
     def _jobs(self, number: int) -> dict[str, Any]:
         jobs = {
             "rate": self._job("nap", 0.05, 0.6, every=(4.0, 8.0)),
             "delay": self._job("grind", 0.05, 0.4, after=(2.0, 5.0)),
-            "hand": self._job("nap", 0.1, 1.0) | {"cron": _NEVER},
+            "hand": self._by_hand(),
         }
         if number % 2:
             low = max(6.0, 0.8 * self._lease)
@@ -77,6 +88,9 @@ class Workload:
             jobs["flaky"] = self._job("flaky", 0.05, 0.3, after=(4.0, 6.0))
         return jobs
 
+    def _by_hand(self) -> dict[str, Any]:
+        return self._job("nap", 0.1, 1.0) | {"cron": _NEVER}
+
     def _job(
         self, handler: str, low: float, high: float, **schedule: tuple[float, float]
     ) -> dict[str, Any]:
@@ -88,8 +102,7 @@ class Workload:
         return round(self._random.uniform(low, high) * 10) * 100
 
     def _write(self, path: Path, tenants: dict[str, Any]) -> None:
-        groups: dict[str, Any] = {group: {} for group in GROUPS}
-        whole = {"defaults": _DEFAULTS, "groups": groups, "tenants": tenants}
+        whole = {"defaults": _DEFAULTS, **self._rest(), "tenants": tenants}
         path.write_bytes(msgspec.json.format(msgspec.json.encode(whole)))  # JSON is YAML
 
 

@@ -329,6 +329,26 @@ class TestHandler:
         assert 1 == await store.link.command("LLEN", keys.wake_worker(GROUP, "w1"))
         assert 1 == len(await claimed(store))
 
+    @pytest.mark.parametrize("at_once", [1, 10])
+    async def test_own_other_runs(self, store: Store, at_once: int) -> None:
+        """A tenant's runs of limited handlers and its other runs take turns: none starves."""
+        await limit(store, GroupLimits(handlers={HANDLER: 5, OTHER: 5}, max_concurrency=at_once))
+        for tenant in ("acme", "beta"):
+            await queue(store, tenant, 40, "nap")
+            await queue(store, tenant, 40)
+            await queue(store, tenant, 40, OTHER)
+        await builders.register(store, "w1", HANDLER, OTHER, "nap")
+        served: Counter[str] = Counter()
+        for _ in range(60 // at_once):
+            runs = await claimed(store)
+            served += Counter(run.job_id.rpartition("-")[0] for run in runs)
+            await builders.shift(store, 500)
+            await complete(store, runs)
+
+        jobs = [f"{t}/{h}" for t in ("acme", "beta") for h in ("nap", HANDLER, OTHER)]
+        assert 60 == served.total()
+        assert all(8 <= served[job] <= 12 for job in jobs)
+
     async def test_fair_between_tenants(self, store: Store) -> None:
         """Who waits for a limited handler gets it in turn."""
         await limit(store, GroupLimits(handlers={HANDLER: 1}))

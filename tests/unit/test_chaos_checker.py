@@ -79,6 +79,30 @@ def test_run_under_way_is_not_wiped(story: Story) -> None:
     assert [run_id(11, HAND)] == story.verdict().violations["lost"]
 
 
+@pytest.mark.parametrize(("started", "ended", "violations"), [(19, 21, 0), (9, 21, 1), (24, 25, 1)])
+def test_start_in_an_outage(story: Story, started: float, ended: float, violations: int) -> None:
+    """Who starts while the store is away ends; nobody else ends by itself."""
+    story.note("fault", 20, kind="restart")
+    story.note("mended", 22)
+    story.note("started", started, pid=99, role="worker", name="late")
+    story.note("casualty", ended, pid=99, role="worker", name="late")
+    story.note("killed", ended, pid=99, role="worker", name="late")
+
+    assert violations == len(story.verdict().violations.get("casualty", []))
+
+
+@pytest.mark.parametrize(("stopped_at", "violations"), [(13.0, []), (15.0, ["doubled"])])
+def test_report_after_an_outage(story: Story, stopped_at: float, violations: list[str]) -> None:
+    """A worker that is stopped before it found the store again could not report its run's end."""
+    story.call(10, 10.0, 11.0, pid=ONE)
+    story.note("fault", 10.8, kind="restart")
+    story.note("mended", 11.2)
+    story.stop(ONE, stopped_at, 30.0)
+    story.call(10, 14.0, 14.5, pid=TWO, attempt=2)
+
+    assert violations == [name for name in story.verdict().violations if name == "doubled"]
+
+
 def test_doubled_run_is_found(story: Story) -> None:
     """A run that is done twice, by workers that nobody disturbed, is a violation."""
     story.call(10, 10.0, 11.0, pid=ONE)

@@ -75,7 +75,8 @@ def tenant(group: str, name: str) -> str:
     Share: weight, running, vt, est, busy, and owed (what its running runs were charged, and when
     they began, in sum). Limits, 0 for none: limits (runs at a time, ms between two, burst, queued
     runs), tat (when all permits have grown again, ms). Queues: queues (the rings that it waits in
-    beside the main one, and ^ for other priorities), turn of the priorities in each.
+    beside the main one, and ^ for other priorities), ring (whose turn it is among those), and turn
+    of the priorities in each.
     """
     return f"{root(group)}:t:{name}"
 

@@ -51,16 +51,23 @@ local function rings_for(serves)
   return ours, others
 end
 
--- The tenant with the least service in the rings that have room, and the ring.
+-- The tenant with the least service in the rings that have room, and the ring. One that is first in
+-- several takes them in turn: or else, while it has other runs, those of a limited handler starve.
 local function first_in_turn(rings)
   if not limited then return call('ZRANGE', rings[''], 0, 0)[1], '' end
-  local name, chosen, least
+  local name, least, own
   for handler, ring in pairs(rings) do
     local first = room(handler) and call('ZRANGE', ring, 0, 0, 'WITHSCORES') or {}
     local vt = tonumber(first[2])
-    if vt and (not least or vt < least) then name, chosen, least = first[1], handler, vt end
+    if vt and (not least or vt < least) then
+      name, least, own = first[1], vt, {handler}
+    elseif vt and vt == least and first[1] == name then
+      own[#own + 1] = handler
+    end
   end
-  return name, chosen
+  if not name or #own == 1 then return name, name and own[1] end
+  table.sort(own)
+  return name, own[call('HINCRBY', P .. ':t:' .. name, 'ring', 1) % #own + 1]
 end
 
 -- One of the rings that has a run that may start.
