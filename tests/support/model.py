@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from itertools import chain, permutations
 
 from rota.common.ledger import Note
+from rota.common.retention import USUAL
 from rota.common.run import Claim, Claimed, Occurrence, Rescued
-from rota.common.scripts import GATE_MS, LEDGER_RUNS
+from rota.common.scripts import GATE_MS
 from rota.common.state import Operation, State
 
 GRID_MS = 4_000
@@ -460,8 +461,8 @@ class Model:
 
     def _write(self, ref: str, entry: Entry) -> None:
         self.ledger[ref].insert(0, entry)
-        if len(self.ledger[ref]) > LEDGER_RUNS + SPARE:
-            del self.ledger[ref][LEDGER_RUNS:]
+        if len(self.ledger[ref]) > USUAL.runs + SPARE:
+            del self.ledger[ref][USUAL.runs :]
 
     def _forgotten(self, job_id: str, fence: int, *, of_run: bool = False) -> bool:
         """Tell whether the store may have lost that the run was claimed under `fence`."""

@@ -32,6 +32,7 @@ def root(group: str) -> str:
 
     Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight, and
     share: the group's weight among the groups of a worker, and limited, if anybody has a limit.
+    What is kept of each job: ledger_runs (entries) and ledger_ms (how long).
     The gate: server (the process's run_id), epoch, opened and gate (when it did, and when it
     closes, ms), gate_ms (the longest that anybody asked for), and born: the epoch in which the
     group began without a witness, 0 once one has come. The lead: leader, led_until
@@ -51,7 +52,7 @@ def slot(group: str, ref: str) -> str:
 
 
 def ledger(group: str, ref: str) -> str:
-    """Return the LIST of msgpack of what became of a job's occurrences. Gone 30 days after."""
+    """Return the LIST of msgpack of what became of a job's occurrences. Gone some days after."""
     return f"{root(group)}:l:{ref}"
 
 
