@@ -73,8 +73,8 @@ def queue(group: str, tenant: str, ring: str = "", priority: str = "normal") -> 
 def tenant(group: str, name: str) -> str:
     """Return the HASH of a tenant's fair share and limits. Kept.
 
-    Share: weight, running, vt, est, busy, and owed (what its running runs were charged, and when
-    they began, in sum). Limits, 0 for none: limits (runs at a time, ms between two, burst, queued
+    Share: weight, running, vt, est, busy, owed (what its running runs were charged, and when they
+    began, in sum), and used (what all its runs were charged, ms: see `usage`). Limits, 0 for none: limits (runs at a time, ms between two, burst, queued
     runs), tat (when all permits have grown again, ms). Queues: queues (the rings that it waits in
     beside the main one, and ^ for other priorities), turn of the priorities in each.
     """
@@ -161,7 +161,10 @@ def schedulers(group: str) -> str:
 
 
 def done(group: str) -> str:
-    """Return the STREAM of completions; about the last 50,000. Kept."""
+    """Return the STREAM of completions; about the last 50,000. Kept.
+
+    Each with at (when it came, ms), and of the run queued (see `enqueue.lua`) and claimed (ms).
+    """
     return f"{root(group)}:done"
 
 
