@@ -74,9 +74,10 @@ def tenant(group: str, name: str) -> str:
     """Return the HASH of a tenant's fair share and limits. Kept.
 
     Share: weight, running, vt, est, busy, owed (what its running runs were charged, and when they
-    began, in sum), and used (what all its runs were charged, ms: see `usage`). Limits, 0 for none: limits (runs at a time, ms between two, burst, queued
-    runs), tat (when all permits have grown again, ms). Queues: queues (the rings that it waits in
-    beside the main one, and ^ for other priorities), turn of the priorities in each.
+    began, in sum), and used (what all its runs were charged, ms: see `usage`). Limits, 0 for none:
+    limits (runs at a time, ms between two, burst, queued runs), tat (when all permits have grown
+    again, ms). Queues: queues (the rings that it waits in beside the main one, and ^ for other
+    priorities), turn of the priorities in each.
     """
     return f"{root(group)}:t:{name}"
 
