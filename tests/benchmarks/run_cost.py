@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from rota.common import scripts
+from rota.common import keys, scripts
 from rota.common.embedded import EmbeddedStore
 from rota.common.link import Link
 from rota.common.store import Store
 from tests.support import builders
 from tests.support.builders import DUE_MS, GROUP, WORKER
 
-ROUNDS, RUNS, BATCH, TENANTS = 60, 2_000, 100, 50
+ROUNDS, RUNS, BATCH, TENANTS = 30, 2_000, 100, 50
 _OWN = scripts.source
 
 
@@ -62,7 +62,10 @@ async def compare(folder: Path) -> None:
             for which, costs in found.items():
                 use(which)
                 costs.append(await cost(link))
-        await memory(Store(link))
+        for which in found:
+            use(which)
+            await cost(link)
+            print(await memory(link))
         await link.close()
     before, after = (median(costs) for costs in found.values())
     ratios = [b / a for a, b in zip(*found.values(), strict=True)]
@@ -70,14 +73,12 @@ async def compare(folder: Path) -> None:
     print(f"least: {min(found[folder]):.1f} us before, {min(found[None]):.1f} us now")
 
 
-async def memory(store: Store) -> None:
-    """Print what the keys of a tenant take."""
-    for kind in ("t", "waits"):
-        sizes = [
-            await store.link.command("MEMORY", "USAGE", f"rota:{{{GROUP}}}:{kind}:t{n}") or 0
-            for n in range(TENANTS)
-        ]
-        print(f"{kind}: {min(sizes)} to {max(sizes)} bytes")
+async def memory(link: Link) -> str:
+    """Return what the keys take that there are many of."""
+    tenant = await link.command("MEMORY", "USAGE", keys.tenant(GROUP, "t0"))
+    stream = await link.command("MEMORY", "USAGE", keys.done(GROUP), "SAMPLES", 0)
+    entries = await link.command("XLEN", keys.done(GROUP))
+    return f"{tenant} bytes for a tenant, {stream / entries:.0f} for a completion"
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ async def test_fairness(url: str, store: Store) -> None:
     assert begun.out.startswith("service of workers since the counters began")
     assert ["acme", "bolt"] == sorted(line["tenant"] for line in data["tenants"])
     assert all(30 <= line["service_s"] < 35 for line in data["tenants"])
-    assert (None, 1.0) == (data["seconds"], now["seconds"])
+    assert None is data["seconds"]
+    assert 1 <= now["seconds"] < 5
     assert ["bolt"] == [line["tenant"] for line in now["tenants"]]
     assert 1 <= now["tenants"][0]["service_s"] < 5
 

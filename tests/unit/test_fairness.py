@@ -146,6 +146,6 @@ def test_page(capsys: pytest.CaptureFixture[str]) -> None:
     fairness_page.show(report([watched(backlogged=tuple(many), got=many)], 10.0))
     lines = capsys.readouterr().out.splitlines()
 
-    assert "service of workers in 10s" == lines[0]
+    assert "service of workers in 10.0s" == lines[0]
     assert "  ... and 10 more tenants (`-o json` has all)" in lines
     assert any("1.000 of 40" in line for line in lines)

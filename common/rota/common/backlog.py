@@ -30,8 +30,11 @@ class Backlogs:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def of(self, group: str, now_ms: int) -> dict[str, Backlog]:
-        """Return what the tenants of `group` have queued that have any; `now_ms` by its clock."""
+    async def of(self, group: str, now_ms: int = 0) -> dict[str, Backlog]:
+        """Return what the tenants of `group` have queued that have any.
+
+        `now_ms` is by the clock of `group`; without it nothing is said of how long they wait.
+        """
         queues = await Catalog(self._link).queues(group)
         limited = set(await self._link.command("ZRANGE", keys.limited(group), 0, -1))
         full = await self._full(group)
@@ -39,7 +42,7 @@ class Backlogs:
         for start in range(0, len(queues), _CHUNK):
             part = queues[start : start + _CHUNK]
             sizes = await self._link.pipeline([("LLEN", queue.key) for queue in part])
-            since = await self._since(group, part)
+            since = await self._since(group, part) if now_ms else [0] * len(part)
             for queue, size, since_ms in zip(part, sizes, since, strict=True):
                 if size:
                     before = found.get(queue.tenant, Backlog())

@@ -100,17 +100,23 @@ async def measure(link: Link, group: str | None, seconds: float, pause: Pause) -
     marks = {name: await Waits(link).mark(name) if seconds else "0-0" for name in names}
     first = {name: await look(link, name) for name in names}
     waiting = {name: _ready(each.backlogs) for name, each in first.items()}
-    for _ in range(_LOOKS - 1 if seconds else 0):
-        await pause(seconds / _LOOKS)
+    for number in range(1, _LOOKS + 1 if seconds and names else 1):
+        await _until(link, first[names[0]], seconds * number / _LOOKS, names[0], pause)
         for name in names:
-            waiting[name] &= _ready(await Backlogs(link).of(name, 0))
-    if seconds:
-        await pause(seconds / _LOOKS)
+            waiting[name] &= _ready(await Backlogs(link).of(name))
     found = [
         await _watched(link, name, first[name] if seconds else None, waiting[name], marks[name])
         for name in names
     ]
-    return report(found, seconds)
+    spans = [(each.last.at_ms - first[each.group].at_ms) / 1000 for each in found]
+    return report(found, round(max(spans, default=seconds), 1) if seconds else 0.0)
+
+
+async def _until(link: Link, first: Look, seconds: float, group: str, pause: Pause) -> None:
+    """Let time pass until so many seconds after the first look; looking takes a while, too."""
+    passed = (await Usages(link).now_ms(group) - first.at_ms) / 1000
+    if passed < seconds:
+        await pause(seconds - passed)
 
 
 async def look(link: Link, group: str) -> Look:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from rota.common import duration
 from rota.scheduler import output
 from rota.scheduler.fairness import GroupShare, Report, TenantShare
 from rota.scheduler.history import span
@@ -57,7 +56,7 @@ def words(report: Report) -> list[str]:
 def _period(report: Report) -> str:
     if report.seconds is None:
         return "since the counters began; `--for 10s` tells how it is now"
-    return f"in {duration.text(round(report.seconds * 1000))}"
+    return f"in {span(round(report.seconds * 1000))}"
 
 
 def _group(line: GroupShare) -> tuple[Any, ...]:
@@ -85,7 +84,7 @@ def _note(line: TenantShare) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.1f}s"
+    return f"{round(value, 1) + 0.0:.1f}s"  # no -0.0
 
 
 def _percent(part: float) -> str:

@@ -8,7 +8,7 @@ from rota.scheduler import session
 from rota.scheduler.options import Output, OutputOption
 
 Group = Annotated[
-    str | None, typer.Argument(metavar="[GROUP]", help="Only this group.", show_default=False)
+    str | None, typer.Argument(metavar="GROUP", help="Only this group.", show_default=False)
 ]
 For = Annotated[
     str,
