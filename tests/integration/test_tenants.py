@@ -56,6 +56,37 @@ async def test_tenants(store: Store) -> None:
     )
 
 
+async def test_tenant_without_jobs(store: Store) -> None:
+    """A tenant whose jobs were removed is told while it has runs under way, and what it gets."""
+    await publish(store, "acme/a")
+    await begin(store, "gone/a")
+
+    async def pause(_: float) -> None:
+        await builders.shift(store, 1_000)
+
+    lines = await tenants.gather(store.link)
+    found = await fairness.measure(store.link, GROUP, 10.0, pause)
+
+    assert [("acme", 1, 0), ("gone", 0, 1)] == [(it.tenant, it.jobs, it.running) for it in lines]
+    assert [("gone", 10)] == [(it.tenant, round(it.service_s)) for it in found.tenants]
+
+
+async def test_tenant_that_comes(store: Store) -> None:
+    """What a tenant got before it was watched does not count, though it came back meanwhile."""
+    (run,) = await begin(store, "acme/a")
+    await builders.shift(store, 50_000)
+    await builders.complete(store, run)
+    await publish(store, "bolt/a")
+
+    async def pause(_: float) -> None:
+        await builders.shift(store, 1_000)
+        await publish(store, "acme/a", "bolt/a")
+
+    found = await fairness.measure(store.link, GROUP, 10.0, pause)
+
+    assert [0.0] == [group.service_s for group in found.groups]
+
+
 async def test_one_group(store: Store) -> None:
     """Of one group only its tenants are told; one that nobody knows is not found."""
     await publish(store, "acme/a")

@@ -14,12 +14,14 @@ import msgspec
 
 from rota.common.backlog import Backlog, Backlogs
 from rota.common.catalog import Catalog
+from rota.common.limits import UNLIMITED
 from rota.common.link import Link
 from rota.common.usage import Usage, Usages
 from rota.common.waits import Waits
 from rota.scheduler import tenants
 from rota.scheduler.entitlement import Claimant, entitled, jain, percentile
 
+_NOTHING = Usage("", 0, 0, 0.0, UNLIMITED)
 _LOOKS = 10  # at the queues, within the time that is watched
 
 Pause = Callable[[float], Awaitable[None]]
@@ -123,7 +125,8 @@ async def look(link: Link, group: str) -> Look:
     """Return `group` as it is now."""
     now_ms = await Usages(link).now_ms(group)
     backlogs = await Backlogs(link).of(group, now_ms)
-    names = sorted({*await tenants.job_counts(link, group), *backlogs})
+    known = {*await tenants.job_counts(link, group), *await tenants.at_work(link, group)}
+    names = sorted({*known, *backlogs})
     return Look(
         now_ms, {used.tenant: used for used in await Usages(link).of(group, names)}, backlogs
     )
@@ -133,9 +136,10 @@ async def _watched(
     link: Link, group: str, first: Look | None, waiting: frozenset[str], mark: str
 ) -> Watched:
     last = await look(link, group)
-    before = first.usages if first else {}
+    # Of one that was not there at first nobody knows since when it was served before.
+    before = first.usages if first else dict.fromkeys(last.usages, _NOTHING)
     service = {
-        name: (used.service_ms - (before[name].service_ms if name in before else 0)) / 1000
+        name: (used.service_ms - before.get(name, used).service_ms) / 1000
         for name, used in last.usages.items()
     }
     weights = await Catalog(link).weights([group])

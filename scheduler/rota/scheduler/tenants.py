@@ -73,13 +73,19 @@ async def job_counts(link: Link, group: str) -> Counter[str]:
     return Counter(ref.decode().partition("/")[0] for ref in refs)
 
 
+async def at_work(link: Link, group: str) -> set[str]:
+    """Return the tenants of `group` that have runs under way, also without jobs any more."""
+    job_ids = await link.command("ZRANGE", keys.leases(group), 0, -1)
+    return {job_id.decode().partition("/")[0] for job_id in job_ids}
+
+
 async def _lines(link: Link, group: str) -> list[TenantLine]:
     jobs = await job_counts(link, group)
     now_ms = await Usages(link).now_ms(group)
     backlogs = await Backlogs(link).of(group, now_ms)
     dead = await _dead(link, group)
     failures = await _failures(link, group, dead, now_ms)
-    names = sorted(jobs.keys() | backlogs.keys() | dead.keys())
+    names = sorted({*jobs, *backlogs, *dead, *await at_work(link, group)})
     return [
         TenantLine(
             tenant=used.tenant,
