@@ -12,8 +12,8 @@ from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.message import Failure
 from rota.common.reconciliation import Reconciliation
+from rota.common.retention import USUAL, Retention
 from rota.common.run import Claimed, Ended, Resting
-from rota.common.scripts import LEDGER_DAYS, LEDGER_RUNS
 from rota.common.state import Operation, State
 from rota.common.store import Store
 from tests.support import builders, calls
@@ -228,18 +228,46 @@ async def test_record_gone(store: Store) -> None:
 async def test_bounded(store: Store) -> None:
     """The last runs are kept, and not for longer than promised after the last of them."""
     await builders.register(store)
-    for number in range(3 * LEDGER_RUNS):
+    for number in range(3 * USUAL.runs):
         await builders.enqueue(store, builders.occurrence(due_ms=DUE_MS + number))
         await builders.complete(store, (await builders.claim(store)).runs[0])
     found = await ledger(store)
     length = await store.link.command("LLEN", keys.ledger(GROUP, REF))
     left_ms = await store.link.command("PTTL", keys.ledger(GROUP, REF))
 
-    assert [3 * LEDGER_RUNS - n for n in range(1, LEDGER_RUNS + 1)] == [
+    assert [3 * USUAL.runs - n for n in range(1, USUAL.runs + 1)] == [
         entry.at_ms - DUE_MS for entry in found
     ]
-    assert length <= LEDGER_RUNS + 5
-    assert LEDGER_DAYS * DAY_MS <= left_ms <= (LEDGER_DAYS + 1) * DAY_MS
+    assert length <= USUAL.runs + 5
+    assert USUAL.days * DAY_MS <= left_ms <= (USUAL.days + 1) * DAY_MS
+
+
+async def test_as_the_group_says(store: Store) -> None:
+    """A group keeps as many runs, for as many days, as it says; who reads keeps to that at once."""
+    key = keys.ledger(GROUP, REF)
+    await builders.register(store)
+    await Limiter(store).limit(GROUP, GroupLimits(ledger=Retention(runs=30, days=90)))
+    for number in range(40):
+        await builders.enqueue(store, builders.occurrence(due_ms=DUE_MS + number))
+        await builders.complete(store, (await builders.claim(store)).runs[0])
+    many, left_ms = await ledger(store), await store.link.command("PTTL", key)
+    await Limiter(store).limit(GROUP, GroupLimits(ledger=Retention(runs=2, days=1)))
+    few = await ledger(store)
+    await builders.enqueue(store, builders.occurrence(due_ms=DUE_MS + 40))
+    await builders.complete(store, (await builders.claim(store)).runs[0])
+
+    assert list(range(39, 9, -1)) == [entry.at_ms - DUE_MS for entry in many]
+    assert 90 * DAY_MS <= left_ms <= 91 * DAY_MS
+    assert [39, 38] == [entry.at_ms - DUE_MS for entry in few]
+    assert 2 == await store.link.command("LLEN", key)
+    assert Retention(runs=2, days=1) == await Ledger(store.link).retention(GROUP)
+
+
+async def test_what_is_kept_is_no_limit(store: Store) -> None:
+    """A group that says only what it keeps costs its claims no more than one that says nothing."""
+    await Limiter(store).limit(GROUP, GroupLimits(ledger=Retention(runs=2)))
+
+    assert None is await store.link.command("HGET", keys.root(GROUP), "limited")
 
 
 async def test_lives_on(store: Store) -> None:
@@ -254,7 +282,7 @@ async def test_lives_on(store: Store) -> None:
         await builders.complete(store, (await builders.claim(store)).runs[0])
 
         assert number + 1 == len(await ledger(store))
-        assert await store.link.command("PTTL", key) >= LEDGER_DAYS * DAY_MS - 1_000
+        assert await store.link.command("PTTL", key) >= USUAL.days * DAY_MS - 1_000
 
 
 async def test_old_and_strange_entries(store: Store) -> None:
@@ -265,8 +293,8 @@ async def test_old_and_strange_entries(store: Store) -> None:
     rows = await store.link.command("LRANGE", key, 0, -1)
     ended_ms = (await only(store)).ended_ms
 
-    assert 1 == len(entries(REF, rows, ended_ms + LEDGER_DAYS * DAY_MS - 1))
-    assert [] == entries(REF, rows, ended_ms + LEDGER_DAYS * DAY_MS)
+    assert 1 == len(entries(REF, rows, ended_ms + USUAL.days * DAY_MS - 1))
+    assert [] == entries(REF, rows, ended_ms + USUAL.days * DAY_MS)
 
 
 async def test_shed(store: Store) -> None:

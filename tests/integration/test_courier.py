@@ -10,6 +10,7 @@ import pytest
 from rota.common import clock as clocks
 from rota.common import keys
 from rota.common.clock import SystemClock
+from rota.common.link import LONGEST_BLOCK
 from rota.common.state import State
 from rota.common.store import Store
 from rota.worker import Context, Jobs
@@ -165,6 +166,25 @@ async def test_places_go_where_the_work_is(store: Store) -> None:
         groups = [held.run.group for held in begun]
 
     assert (1, 7) == (groups.count("gold"), groups.count("silver"))
+
+
+async def test_busy_group_hides_no_other(store: Store) -> None:
+    """A group that takes every place as it gets free keeps no other from being asked, for long."""
+    clock = builders.Clock()
+    await builders.enqueue(store, *(builders.occurrence(job=f"j{n}") for n in range(9)))
+    async with serving(store, 1, (GROUP, "silver"), clock) as desk:
+        for number in range(1, 5):
+            run = (await desk.begins(number))[-1]
+            clock.advance(0.2)
+            desk.end(run)
+        await desk.begins(5)
+        await builders.enqueue(store, builders.occurrence(), group="silver")
+        clock.advance(LONGEST_BLOCK)
+        for number in range(5, 8):
+            desk.end((await desk.begins(number))[-1])
+        await desk.begins(8)
+
+    assert "silver" in [held.run.group for held in desk.begun]
 
 
 async def test_unregistered(store: Store) -> None:

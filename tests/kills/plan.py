@@ -4,10 +4,11 @@ from typing import Any
 
 from rota.common.job import Blackout, Job, Retry
 from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.retention import Retention
 from tests.support import definitions
 
 TTL = 0.9  # seconds that a leader may be silent
-LEDGER_RUNS = 1_000  # so that all runs of a story are in the ledger at its end
+LEDGER = Retention(runs=1_000)  # so that all runs of a story are in the ledger at its end
 STEADY = ("delay", "rate", "flaky")  # jobs whose runs succeed, one after another
 _ALWAYS = (Blackout(start="2000-01-01 00:00", end="2100-01-01 00:00"),)
 _REST_MS = 1_500  # longer than it takes until another leads: the delay outlasts its scheduler
@@ -38,6 +39,7 @@ def limits(tenant: str) -> GroupLimits:
     """Return limits that keep nothing from running, but let it go other ways in the store."""
     return GroupLimits(
         max_concurrency=100,
+        ledger=LEDGER,
         tenants={tenant: TenantLimits(max_concurrency=50, interval_ms=1.0, burst=50)},
         handlers={"work": 50},
     )

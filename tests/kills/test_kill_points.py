@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from rota.common import scripts
 from rota.common.embedded import EmbeddedStore
 from rota.common.link import Link
 from rota.common.scripts import script
 from rota.worker.daemon import WorkerOptions
-from tests.kills import plan, scheduler_story, victims, worker_story
+from tests.kills import scheduler_story, victims, worker_story
 from tests.kills.enumeration import Enumeration
 from tests.kills.trial import Lane
 from tests.kills.victims import Victim
@@ -44,10 +43,7 @@ def lanes(
 ) -> Iterator[list[Lane]]:
     """Return stores, each for one trial at a time."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")  # for the process that forks
-    monkeypatch.setattr(scripts, "LEDGER_RUNS", plan.LEDGER_RUNS)
     with ExitStack() as stack:
-        script.cache_clear()
-        stack.callback(script.cache_clear)
         urls = [stack.enter_context(EmbeddedStore()).url for _ in range(LANES)]
         lanes = [Lane(url, tmp_path / str(n)) for n, url in enumerate(urls)]
         for lane in lanes:

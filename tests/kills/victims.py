@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rota.common import command, log, scripts, settings
+from rota.common import command, log, settings
 from rota.common.clock import SystemClock
 from rota.common.embedded import die_with_parent
 from rota.scheduler import leader, reconciler
@@ -99,7 +99,6 @@ def _settle_in(folder: Path, role: str) -> None:
     threading.Thread(target=_die_with_tests, daemon=True).start()
     file = os.open(folder / f"{role}-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 2)
-    scripts.LEDGER_RUNS = plan.LEDGER_RUNS
     os.environ |= {"ROTA_LOG_FORMAT": "json", "ROTA_LOG_LEVEL": "debug"}
 
 

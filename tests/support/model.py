@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from itertools import chain, permutations
 
 from rota.common.ledger import Note
+from rota.common.retention import USUAL
 from rota.common.run import Claim, Claimed, Occurrence, Rescued
-from rota.common.scripts import GATE_MS, LEDGER_RUNS
+from rota.common.scripts import GATE_MS
 from rota.common.state import Operation, State
 
 GRID_MS = 4_000
@@ -83,6 +84,9 @@ class Model:
     tokens: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     served: dict[str, tuple[str, ...]] = field(default_factory=dict)  # worker -> handlers
     memory: dict[str, tuple[int, list[str]]] = field(default_factory=dict)  # worker -> last claim
+    began: dict[str, int] = field(default_factory=dict)  # job_id -> when its attempt began, ms
+    used: Counter[str] = field(default_factory=Counter)  # tenant -> ms of attempts that have ended
+    drift: Counter[str] = field(default_factory=Counter)  # what the store's few real ms add to that
     moves: Counter[Move] = field(default_factory=Counter)  # how often each took effect
 
     @property
@@ -107,6 +111,11 @@ class Model:
     def queue(self, job_id: str) -> list[str]:
         """Return the queue that the run is put into."""
         return self.queues[self.queue_of(job_id)]
+
+    def service(self, tenant: str) -> int:
+        """Return the ms of service that a tenant got up to now."""
+        mine = [at for job_id, at in self.began.items() if tenant_of(job_id) == tenant]
+        return self.used[tenant] + sum(self.now - at for at in mine)
 
     # What limits make different: see `limited_model`.
 
@@ -460,8 +469,8 @@ class Model:
 
     def _write(self, ref: str, entry: Entry) -> None:
         self.ledger[ref].insert(0, entry)
-        if len(self.ledger[ref]) > LEDGER_RUNS + SPARE:
-            del self.ledger[ref][LEDGER_RUNS:]
+        if len(self.ledger[ref]) > USUAL.runs + SPARE:
+            del self.ledger[ref][USUAL.runs :]
 
     def _forgotten(self, job_id: str, fence: int, *, of_run: bool = False) -> bool:
         """Tell whether the store may have lost that the run was claimed under `fence`."""
@@ -481,8 +490,10 @@ class Model:
         self._move(job_id, operation, State.RUNNING)
         self.runs[job_id].worker, self.runs[job_id].fence = worker, fence
         self.leases[job_id] = self.now + LEASE_MS
+        self.began[job_id] = self.now
 
     def _leave(self, job_id: str) -> None:
+        self.used[tenant_of(job_id)] += self.now - self.began.pop(job_id, self.now)
         self.leases.pop(job_id, None)
         self.rests.pop(job_id, None)
 

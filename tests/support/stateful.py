@@ -12,6 +12,7 @@ from rota.common.recording import Recording
 from rota.common.run import Claimed, Occurrence
 from rota.common.state import TRANSITIONS, Operation, State
 from rota.common.store import Store
+from rota.common.usage import Usages
 from rota.scheduler.reconciler import Walk
 from tests.support import builders, damage, picture
 from tests.support.builders import DUE_MS, GROUP, HANDLER
@@ -99,6 +100,15 @@ class Stateful:
         for part, expected in picture.of_model(self.model).items():
             assert (part, expected) == (part, shown[part])
         assert [] == picture.faults(self.model)
+        await self.compare_service()
+
+    async def compare_service(self) -> None:
+        """Assert that since the last look each tenant was served for as long as its runs ran."""
+        for used in await Usages(self.store.link).of(GROUP, TENANTS, at_ms=self.model.now):
+            drift = used.service_ms - self.model.service(used.tenant)
+
+            assert abs(drift - self.model.drift[used.tenant]) < GRID_MS // 2
+            self.model.drift[used.tenant] = drift
 
     async def set_clock(self) -> None:
         """Let the store's time be that of the model; what a step takes does not add up."""

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.system
 COMMANDS = [
     *("dev", "run", "check", "next", "schema", "status", "trigger", "cancel", "dead"),
     *("plan", "apply", "rollback", "revisions"),
-    *("runs", "why"),
+    *("runs", "why", "tenants", "fairness"),
 ]
 NOWHERE = f"redis://:s3cret@127.0.0.1:{free_port()}/0"  # nobody listens there
 CONFIG = """

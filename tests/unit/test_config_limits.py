@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.retention import Retention
 from rota.scheduler import config
 from rota.scheduler.config import InvalidConfig, rate
 
@@ -72,6 +73,38 @@ def test_rate_is_shown(written: str, shown: str) -> None:
     assert shown == rate.text(period_ms / count)
 
 
+def test_ledger(tmp_path: Path) -> None:
+    """What is kept stands on the defaults, field by field; these on 20 runs and 30 days."""
+    usual = limits(tmp_path, "groups: {gold: }")
+    own = limits(
+        tmp_path, "defaults: {ledger: {runs: 50}}\ngroups: {gold: {ledger: {days: 400}}}\n"
+    )
+
+    assert Retention(runs=20, days=30) == usual.ledger
+    assert Retention(runs=50, days=400) == own.ledger
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("groups: {gold: {ledger: {runs: 0}}}", "write a number of runs from 1 to 1000"),
+        ("groups: {gold: {ledger: {days: 30d}}}", "expected a number of days, got text"),
+        ("groups: {gold: {ledger: {dais: 30}}}", "did you mean `days`?"),
+        ("groups: {gold: {ledger: 20}}", "expected a mapping"),
+        ("defaults: {ledger: {days: 9999}}", "write a number of days from 1 to 3650"),
+    ],
+)
+def test_wrong_ledger(tmp_path: Path, text: str, told: str) -> None:
+    """What can't be kept is refused, with its place and what to write."""
+    file = tmp_path / "rota.yaml"
+    file.write_text(f"{text}\n")
+    with pytest.raises(InvalidConfig) as refused:
+        config.load(file)
+
+    assert told in str(refused.value)
+    assert "rota.yaml:1:" in str(refused.value)
+
+
 def test_burst_without_a_rate(tmp_path: Path) -> None:
     """A burst of the defaults says nothing of a tenant that has no rate."""
     defaults = "{rate_limit: 10/s, burst: 7}"
@@ -115,7 +148,7 @@ def test_priority(tmp_path: Path) -> None:
         ("groups: {g: {max_concurrency: 2.5}}", (1, 31),
          "expected a number of runs, got the number 2.5", ""),
         ("groups: {g: {max_backlog: 2}}", (1, 14), "unknown field `max_backlog`",
-         "known fields are weight, max_concurrency"),
+         "known fields are weight, max_concurrency, ledger"),
         ("handlers: {h: {weight: 2}}", (1, 16), "unknown field `weight`",
          "known fields are max_concurrency"),
         ("handlers: {a b: {}}", (1, 12), "`a b` is no handler's name",

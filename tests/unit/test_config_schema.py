@@ -39,9 +39,11 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
         ["blackout", "dst", "group", "jobs", "timezone", "use", *limits]
     ) == fields["TenantSpec"]  # fmt: skip
     assert sorted(
-        ["blackout", "dst", "kill_after", "overlap", "retry", "timeout", "timezone", *limits]
+        ["blackout", "dst", "kill_after", "ledger", "overlap", "retry", "timeout", "timezone",
+         *limits]
     ) == fields["DefaultsSpec"]  # fmt: skip
-    assert ["max_concurrency", "weight"] == fields["GroupSpec"]
+    assert ["ledger", "max_concurrency", "weight"] == fields["GroupSpec"]
+    assert ["days", "runs"] == fields["LedgerSpec"]
     assert ["max_concurrency"] == fields["HandlerSpec"]
     assert ["fold", "gap"] == fields["DstSpec"]
     assert ["between", "from", "reason", "to"] == fields["BlackoutSpec"]

@@ -7,6 +7,7 @@ import pytest
 
 from rota.common.job import Blackout, Job, Retry
 from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.retention import Retention
 from rota.scheduler import difference
 from rota.scheduler.config import Config
 from rota.scheduler.difference import Change
@@ -123,6 +124,13 @@ def test_limits_differ(new: dict[str, Any], expected: tuple[Any, Any, Any]) -> N
 
     assert found
     assert expected == (found.groups_changed, found.handlers_changed, found.tenants_changed)
+
+
+def test_retention_differs() -> None:
+    """What the ledger keeps of a group is told as one writes it."""
+    found = difference.compare(limited(), limited(gold=GroupLimits(ledger=Retention(days=90))))
+
+    assert {"gold": [Change("ledger.days", 30, 90)]} == found.groups_changed
 
 
 def test_no_limits_are_none() -> None:

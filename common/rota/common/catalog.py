@@ -61,6 +61,14 @@ class GroupCounts(NamedTuple):
     repairs: dict[str, int]  # of what can't happen, so far, by kind; see `reconcile.lua`
 
 
+class Queue(NamedTuple):
+    """Some of a tenant's queued runs."""
+
+    tenant: str
+    ring: str  # the handler whose limit they have; empty for those without
+    key: str
+
+
 class Catalog:
     """Reads and writes what is known of groups, jobs and workers."""
 
@@ -139,22 +147,26 @@ class Catalog:
 
     async def queued(self, group: str) -> dict[str, int]:
         """Return the tenants of `group` with queued runs, and how many."""
+        queues = await self.queues(group)
+        sizes = await self._many([("LLEN", queue.key) for queue in queues])
+        queued: Counter[str] = Counter()
+        for queue, size in zip(queues, sizes, strict=True):
+            queued[queue.tenant] += size
+        return dict(queued)
+
+    async def queues(self, group: str) -> list[Queue]:
+        """Return the queues of `group` that are not empty, or were not just now, by tenant."""
         rings = ["", *await self._limited_handlers(group)]
         places = [keys.limited(group), *(keys.active(group, ring) for ring in rings)]
         found = await self._many([("ZRANGE", place, 0, -1) for place in places])
         tenants = sorted({name.decode() for names in found for name in names})
         rows = await self._many([("HMGET", keys.tenant(group, name), "queues") for name in tenants])
-        lists = [
-            (tenant, keys.queue(group, tenant, ring, priority))
+        return [
+            Queue(tenant, ring, keys.queue(group, tenant, ring, priority))
             for tenant, (row,) in zip(tenants, rows, strict=True)
             for ring in ["", *(row or b"").decode().replace("^", "").split()]
             for priority in (_PRIORITIES if row and b"^" in row else ["normal"])
         ]
-        sizes = await self._many([("LLEN", key) for _, key in lists])
-        queued: Counter[str] = Counter()
-        for (tenant, _), size in zip(lists, sizes, strict=True):
-            queued[tenant] += size
-        return dict(queued)
 
     async def weights(self, groups: Sequence[str]) -> dict[str, float]:
         """Return the weights of `groups` among each other; 1 where none was published."""

@@ -32,6 +32,7 @@ def root(group: str) -> str:
 
     Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight, and
     share: the group's weight among the groups of a worker, and limited, if anybody has a limit.
+    What is kept of each job: ledger_runs (entries) and ledger_ms (how long).
     The gate: server (the process's run_id), epoch, opened and gate (when it did, and when it
     closes, ms), gate_ms (the longest that anybody asked for), and born: the epoch in which the
     group began without a witness, 0 once one has come. The lead: leader, led_until
@@ -51,7 +52,7 @@ def slot(group: str, ref: str) -> str:
 
 
 def ledger(group: str, ref: str) -> str:
-    """Return the LIST of msgpack of what became of a job's occurrences. Gone 30 days after."""
+    """Return the LIST of msgpack of what became of a job's occurrences. Gone some days after."""
     return f"{root(group)}:l:{ref}"
 
 
@@ -72,11 +73,11 @@ def queue(group: str, tenant: str, ring: str = "", priority: str = "normal") -> 
 def tenant(group: str, name: str) -> str:
     """Return the HASH of a tenant's fair share and limits. Kept.
 
-    Share: weight, running, vt, est, busy, and owed (what its running runs were charged, and when
-    they began, in sum). Limits, 0 for none: limits (runs at a time, ms between two, burst, queued
-    runs), tat (when all permits have grown again, ms). Queues: queues (the rings that it waits in
-    beside the main one, and ^ for other priorities), ring (whose turn it is among those), and turn
-    of the priorities in each.
+    Share: weight, running, vt, est, busy, owed (what its running runs were charged, and when they
+    began, in sum), and used (what all its runs were charged, ms: see `usage`). Limits, 0 for none:
+    limits (runs at a time, ms between two, burst, queued runs), tat (when all permits have grown
+    again, ms). Queues: queues (the rings that it waits in beside the main one, and ^ for other
+    priorities), ring (whose turn it is among those), and turn of the priorities in each.
     """
     return f"{root(group)}:t:{name}"
 
@@ -161,7 +162,10 @@ def schedulers(group: str) -> str:
 
 
 def done(group: str) -> str:
-    """Return the STREAM of completions; about the last 50,000. Kept."""
+    """Return the STREAM of completions; about the last 50,000. Kept.
+
+    Each with at (when it came, ms), and of the run queued (see `enqueue.lua`) and claimed (ms).
+    """
     return f"{root(group)}:done"
 
 

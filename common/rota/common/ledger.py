@@ -1,7 +1,7 @@
 """The ledger: what became of each occurrence of a job, in the store one list for each job.
 
 Every occurrence that is due ends in exactly one outcome, or its run is still in flight. What is
-kept is bounded, by the last entries and by days: see `rota.common.scripts`.
+kept is bounded, by the last entries and by days: see `rota.common.retention`.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from rota.common import clock, keys, scripts
+from rota.common import clock, keys
 from rota.common.job import job_id
 from rota.common.link import Link
+from rota.common.retention import DAY_MS, USUAL, Retention
 
-_DAY_MS = 86_400_000
 _STAMP = "%Y%m%dT%H%M%S"
 
 
@@ -137,10 +137,15 @@ class Ledger:
 
     async def of(self, group: str, ref: str, now_ms: int) -> list[Entry]:
         """Return what is kept of TENANT/JOB, by the time it was due, the latest first."""
-        rows = await self._link.command(
-            "LRANGE", keys.ledger(group, ref), 0, scripts.LEDGER_RUNS - 1
-        )
-        return sorted(entries(ref, rows, now_ms), key=lambda entry: entry.at_ms, reverse=True)
+        kept = await self.retention(group)
+        rows = await self._link.command("LRANGE", keys.ledger(group, ref), 0, kept.runs - 1)
+        found = entries(ref, rows, now_ms, kept)
+        return sorted(found, key=lambda entry: entry.at_ms, reverse=True)
+
+    async def retention(self, group: str) -> Retention:
+        """Return how much is kept of each job of `group`."""
+        runs, ms = await self._link.command("HMGET", keys.root(group), "ledger_runs", "ledger_ms")
+        return Retention(runs=int(runs), days=int(ms) // DAY_MS) if runs and ms else USUAL
 
     async def current(self, group: str, ref: str) -> Attempts | None:
         """Return the run of TENANT/JOB that is in flight; its outcome is its state so far."""
@@ -190,7 +195,7 @@ def _queued(text: str, due_ms: int) -> tuple[int, int, int]:
     return due_ms + after_ms, ahead, others
 
 
-def entries(ref: str, rows: list[bytes], now_ms: int = 0) -> list[Entry]:
+def entries(ref: str, rows: list[bytes], now_ms: int = 0, kept: Retention = USUAL) -> list[Entry]:
     """Return the entries in a job's list, without those that are too old at `now_ms`.
 
     One that a later version wrote is left out.
@@ -203,7 +208,7 @@ def entries(ref: str, rows: list[bytes], now_ms: int = 0) -> list[Entry]:
             continue
         entry = _attempts(ref, raw) if isinstance(raw, _Run) else _stretch(ref, raw)
         written = entry.ended_ms if isinstance(entry, Attempts) else entry.noted_ms
-        if written > now_ms - scripts.LEDGER_DAYS * _DAY_MS:
+        if written > now_ms - kept.ms:
             found.append(entry)
     return found
 

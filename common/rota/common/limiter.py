@@ -47,6 +47,7 @@ def _rows(limits: GroupLimits, handlers: Mapping[str, int]) -> list[tuple[Any, .
     return [
         ("group", "", limits.weight, limits.max_concurrency, 0, 1, 0),
         *(("handler", name, 1, most, 0, 1, 0) for name, most in handlers.items()),
+        ("ledger", "", 1, limits.ledger.runs, limits.ledger.ms, 1, 0),
         *(
             ("tenant", name, t.weight, t.max_concurrency, t.interval_ms, t.burst, t.max_backlog)
             for name, t in limits.tenants.items()

@@ -1,8 +1,10 @@
-"""What tenants, handlers and groups may use at most, and what their shares weigh."""
+"""What tenants, handlers and groups may use and keep at most, and what their shares weigh."""
 
 from collections.abc import Mapping
 
 import msgspec
+
+from rota.common.retention import Retention
 
 
 class TenantLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -20,6 +22,7 @@ class GroupLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     weight: float = 1.0  # among the groups that a worker serves, 0.1 to 1,000
     max_concurrency: int = 0  # runs at a time; 0 is no limit
+    ledger: Retention = Retention()  # what is kept of each of its jobs
     tenants: dict[str, TenantLimits] = {}
     handlers: dict[str, int] = {}  # handler -> runs at a time, in this group; at least 1
 

@@ -4,6 +4,7 @@ from functools import cache
 from hashlib import sha1
 from importlib import resources
 
+from rota.common import retention
 from rota.common.state import Operation
 
 LEAD = "lead"  # these scripts move no run
@@ -15,8 +16,6 @@ LIMITS = "limits"
 SWITCH = "switch"  # without the library: see `plain`
 LIBRARY = ("lib", "fair", "ledger", "runs", "turns")  # in this order in front of the scripts
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
-LEDGER_RUNS = 20  # entries that the ledger keeps of each job
-LEDGER_DAYS = 30  # days after which it forgets them
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
 _NEEDS_MEMORY = {Operation.ENQUEUE}
@@ -40,8 +39,8 @@ def script(operation: str, gate_ms: int = GATE_MS) -> tuple[bytes, str]:
     `gate_ms` is how long the gate stays open after the store may have lost writes.
     """
     shebang = "#!lua\n" if operation in _NEEDS_MEMORY else "#!lua flags=allow-oom\n"
-    ledger_ms = LEDGER_DAYS * 86_400_000
-    constants = f"local GATE, LEDGER_RUNS, LEDGER_MS = {gate_ms}, {LEDGER_RUNS}, {ledger_ms}\n"
+    kept = retention.USUAL
+    constants = f"local GATE, LEDGER_RUNS, LEDGER_MS = {gate_ms}, {kept.runs}, {kept.ms}\n"
     texts = [source(name) for name in (*libraries(operation), operation)]
     text = "".join([shebang, constants, *texts]).encode()
     return text, sha1(text, usedforsecurity=False).hexdigest()

@@ -20,6 +20,11 @@ async def give_way() -> None:
     await asyncio.sleep(0)
 
 
+async def pause(seconds: float) -> None:
+    """Let time pass, for a command that watches; a service returns its delay instead."""
+    await asyncio.sleep(seconds)
+
+
 class Service(Protocol):
     """Something that can be started and stopped."""
 

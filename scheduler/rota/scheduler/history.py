@@ -12,6 +12,7 @@ from rota.common.errors import NotFound
 from rota.common.job import Job
 from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome
 from rota.common.link import Link
+from rota.common.retention import USUAL, Retention
 
 _SECOND, _MINUTE = 1_000, 60_000
 
@@ -37,6 +38,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     current: Attempts | None  # the run in flight
     entries: list[Entry]  # by the time they were due, the latest first
+    kept: Retention = USUAL  # how much is kept
 
     @property
     def zone(self) -> ZoneInfo:
@@ -71,6 +73,7 @@ async def read(ref: str, link: Link, now_ms: int) -> History:
         # In this order: a run that ends in between is not left out.
         current=await ledger.current(group, ref),
         entries=await ledger.of(group, ref, now_ms),
+        kept=await ledger.retention(group),
     )
 
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from rota.common import clock
 from rota.common.errors import UsageError
 from rota.common.ledger import Attempts, Entry, Stretch
-from rota.common.scripts import LEDGER_DAYS, LEDGER_RUNS
 from rota.scheduler.history import History, reason, span
 from rota.scheduler.preview import describe
 from rota.scheduler.schedule import due_of
@@ -119,7 +118,7 @@ def _nothing(history: History, at: Moment | None) -> list[str]:
         return [text]
     text = (
         f"{shown}  due; the ledger does not hold it, or no longer: it keeps what became of the"
-        f" last {LEDGER_RUNS} runs of a job, for {LEDGER_DAYS} days"
+        f" last {history.kept.runs} runs of a job, for {history.kept.days} days"
     )
     return [text]
 

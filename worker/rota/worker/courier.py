@@ -7,6 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
 from rota.common.errors import StoreError, StoreUnavailable
+from rota.common.link import LONGEST_BLOCK
 from rota.common.run import Claim, Ended, Resting
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
@@ -258,6 +259,10 @@ class Courier(Loop):
     def _wanted(self) -> dict[str, int]:
         places, now = min(self._free, _MOST), self._clock.monotonic()
         away = {group for group, until in self._away.items() if until > now}
+        # No bell tells a worker without free places; so ask as often as an idle one looks.
+        for group, at in self._answered.items():
+            if at < now - LONGEST_BLOCK:
+                self._shares.set_ready(group, True)
         return self._shares.split(places, away) or self._shares.split(places)
 
     def _arm(self) -> None:

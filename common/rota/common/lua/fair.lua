@@ -13,7 +13,7 @@
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
 
-local SINCE = 1700000000000  -- times within `owed` count from here, to keep their sum exact
+local SINCE = 1700000000000  -- times within sums count from here, to keep those exact
 
 local running, weight = tonumber(meta[4]) or 0, tonumber(meta[5]) or 0
 local v, v_at = tonumber(meta[2]) or 0, tonumber(meta[3]) or now
@@ -62,15 +62,18 @@ local function free_at(t)
 end
 
 -- Its fields `limits` (most, interval, burst, backlog), `tat` and `queues` are absent mostly.
+-- `used` is what it was charged in all, ms. Less `owed`, and with now - SINCE for each run that is
+-- running, it is the service that the tenant got up to now, whatever its runs were charged so far.
 local function tenant(name)
   local t = tenants[name]
   if not t then
     local key = P .. ':t:' .. name
-    local h = call('HMGET', key, 'weight', 'running', 'vt', 'est', 'busy', 'owed', 'limits', 'queues')
+    local h = call('HMGET', key, 'weight', 'running', 'vt', 'est', 'busy', 'owed', 'limits',
+                   'queues', 'used')
     t = {name = name, key = key, weight = tonumber(h[1]) or 1, running = tonumber(h[2]) or 0,
          vt = tonumber(h[3]) or 0, est = tonumber(h[4]) or 100, busy = h[5] == '1',
          owed = tonumber(h[6]) or 0, most = 0, interval = 0, backlog = 0, tat = 0, limits = h[7],
-         queues = h[8] or '', rings = {}, pushed = 0}
+         queues = h[8] or '', used = tonumber(h[9]) or 0, rings = {}, pushed = 0}
     if t.limits then
       local most, interval, burst, backlog = string.match(t.limits, '(%S+) (%S+) (%S+) (%S+)')
       t.most, t.interval, t.burst = tonumber(most), tonumber(interval), tonumber(burst)
@@ -87,7 +90,7 @@ local function tenant(name)
 end
 
 local function charge(t, ms)
-  t.vt, t.placed = t.vt + ms / t.weight, false
+  t.vt, t.used, t.placed = t.vt + ms / t.weight, t.used + ms, false
 end
 
 -- Spend a permit of the tenant's rate: `tat` is when all that were spent have grown again.
@@ -184,7 +187,7 @@ local function save_tenant(t)
   end
   if t.running == 0 then t.owed = 0 end
   call('HSET', t.key, 'running', t.running, 'vt', t.vt, 'est', t.est, 'busy', t.busy and 1 or 0,
-       'owed', t.owed)
+       'owed', t.owed, 'used', t.used)
   if t.interval > 0 then call('HSET', t.key, 'tat', t.tat) end
   if t.lanes or t.queues ~= '' or next(t.rings) then
     local queues = {t.lanes and t.waiting and '^' or nil}

@@ -1,8 +1,9 @@
 -- ledger: what became of each occurrence of a job. Put behind lib.lua by rota.common.scripts.
 --
 -- Per job a list, newest first, of msgpack arrays; rota.common.ledger tells what is in them. Of it
--- LEDGER_RUNS entries count, and a few SPARE ones, so that not every end has to cut it. It goes
--- LEDGER_MS after the last entry, or up to a day later, so that not every end has to set that.
+-- as many entries count as the group keeps, and a few SPARE ones, so that not every end has to cut
+-- it. It goes so long after the last entry as the group says, or up to a day later, so that not
+-- every end has to set that. LEDGER_RUNS and LEDGER_MS hold where the group says nothing.
 
 local SPARE, DAY = 5, 86400000
 local TODAY = math.floor(now / DAY)
@@ -11,15 +12,18 @@ local function ledger_of(ref)
   return P .. ':l:' .. ref
 end
 
+local function live_on(list)
+  call('PEXPIRE', list, int((tonumber(meta[15]) or LEDGER_MS) + DAY))
+end
+
 -- Put an entry in front. `written` is when one was last, as far as that is known, ms: each day the
 -- first one, and the first of all, sets the list's time to live.
 local function keep_entry(ref, entry, written)
   local list = ledger_of(ref)
   local length = call('LPUSH', list, cmsgpack.pack(entry))
-  if length > LEDGER_RUNS + SPARE then call('LTRIM', list, 0, LEDGER_RUNS - 1) end
-  if length == 1 or not written or math.floor(written / DAY) ~= TODAY then
-    call('PEXPIRE', list, int(LEDGER_MS + DAY))
-  end
+  local most = tonumber(meta[14]) or LEDGER_RUNS
+  if length > most + SPARE then call('LTRIM', list, 0, most - 1) end
+  if length == 1 or not written or math.floor(written / DAY) ~= TODAY then live_on(list) end
 end
 
 -- The beginning of the first line of a text, at most so many bytes, without half a character.
@@ -108,7 +112,7 @@ local function note_stretch(ref, outcome, detail, from, to, count, way)
     local sum = (entry[5] == 0 or count == 0) and 0 or entry[5] + count
     entry[4], entry[5], entry[8] = to - entry[3], sum, now - to
     call('LSET', ledger_of(ref), 0, cmsgpack.pack(entry))
-    call('PEXPIRE', ledger_of(ref), int(LEDGER_MS + DAY))
+    live_on(ledger_of(ref))
   else
     keep_entry(ref, {2, outcome, from, to - from, count, detail, way, now - to})
   end

@@ -21,7 +21,7 @@ local absent = redis.pcall('EXISTS', P .. ':absent')
 if type(absent) == 'table' then return redis.error_reply('TRYAGAIN ' .. absent.err) end
 
 local meta = call('HMGET', P, 'skew', 'v', 'v_at', 'running', 'weight', 'fence', 'server', 'gate',
-                  'epoch', 'born', 'gate_ms', 'opened', 'limited')
+                  'epoch', 'born', 'gate_ms', 'opened', 'limited', 'ledger_runs', 'ledger_ms')
 local clock = call('TIME')
 -- `skew` is a door for tests: it moves this group's clock by that many milliseconds.
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + (tonumber(meta[1]) or 0)

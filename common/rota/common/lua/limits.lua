@@ -6,7 +6,8 @@
 -- ARGV     from 2 on, seven values for each limit:
 --          kind, name, weight, most, interval (ms, a fraction), burst, backlog
 --          kind: tenant; or handler, which has only a limit on what runs at a time (most); or
---          group, which has no name, and a weight beside; 0 is no limit
+--          group, which has no name, and a weight beside; 0 is no limit; or ledger, which keeps
+--          most entries of each job, for interval
 -- Returns  the epoch; ms until the gate closes, else 0
 
 -- Who is rated the first time while the store may have lost data, may just have spent all permits.
@@ -47,11 +48,8 @@ end
 
 function set.handler(name, _, most)
   local cap = caps[name]
-  if most > 0 then
-    set_cap(name, most, cap and cap.most > 0 and cap.running or running_of(name))
-  elseif cap then
-    set_cap(name, 0, 0)
-  end
+  local n = most > 0 and (cap and cap.most > 0 and cap.running or running_of(name)) or 0
+  if most > 0 or cap then set_cap(name, most, n) end
 end
 
 function set.group(_, share, most)
@@ -64,8 +62,10 @@ function set.group(_, share, most)
   end
 end
 
+function set.ledger(_, _, most, ms) call('HSET', P, 'ledger_runs', most, 'ledger_ms', int(ms)) end
+
 for i = 2, #ARGV, 7 do
-  if ARGV[i + 3] + ARGV[i + 4] > 0 then call('HSET', P, 'limited', 1) end
+  if ARGV[i] ~= 'ledger' and ARGV[i + 3] + ARGV[i + 4] > 0 then call('HSET', P, 'limited', 1) end
   set[ARGV[i]](ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]),
                tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]))
 end

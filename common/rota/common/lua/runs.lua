@@ -11,18 +11,19 @@ local function held_by(id, fence)
   return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
           charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
           worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
-          priority = r[13], due = r[14], queued = r[15], past = r[16]}
+          priority = r[13], due = r[14], queued = r[15], past = r[16], claimed = r[5]}
 end
 
 -- Let `t` pay for a run that starts now, under `held` and the worker's lease.
 local function begin_attempt(id, t, held, worker, lease, handler, attempt)
+  local est = math.ceil(t.est)  -- whole ms, so that all sums are exact
   make_busy(t)
   call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', int(held), 'worker', worker,
-       'at', int(now), 'charged', t.est, 'attempt', attempt)
+       'at', int(now), 'charged', est, 'attempt', attempt)
   call('ZADD', P .. ':leases', int(now + lease), id)
-  charge(t, t.est)
+  charge(t, est)
   spend(t)
-  t.owed = t.owed + t.est + now - SINCE
+  t.owed = t.owed + est + now - SINCE
   t.running = t.running + 1
   count(handler, 1)
 end
@@ -82,8 +83,11 @@ local function until_first(key)
   return first[2] and math.max(0, tonumber(first[2]) - now) or -1
 end
 
-local function publish(completion)
-  call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', NOW)
+-- Tell who listens how an attempt of `run` ended, and for how long the run was queued: the latter is
+-- told by what it follows from, as that costs the store less.
+local function publish(run, completion)
+  call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', NOW,
+       'queued', run.queued or '', 'claimed', run.claimed or '')
 end
 
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
@@ -96,7 +100,7 @@ local function finish(run, outcome, completion, result)
   if tonumber(s[2] or 0) < tonumber(run.fence) then
     call('HSET', slot, 'ended', NOW, 'outcome', outcome, 'last', run.id, 'fence', run.fence)
   end
-  publish(completion)
+  publish(run, completion)
   note_end(run, ref, outcome, completion, s[3])
   local ttl = run.keep
   if outcome == 'dead' then

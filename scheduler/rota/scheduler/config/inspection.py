@@ -19,6 +19,7 @@ from rota.scheduler.config.model import (
     GroupSpec,
     HandlerSpec,
     JobSpec,
+    LedgerSpec,
     RetrySpec,
     TenantSpec,
 )
@@ -57,6 +58,8 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "max_concurrency": limit.number,
     "burst": limit.number,
     "max_backlog": limit.number,
+    "runs": limit.entries,
+    "days": limit.days,
 }
 _MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
 _ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
@@ -216,6 +219,8 @@ class Inspection(Reader):
                 self._retry(node, base)
             elif name == "dst":
                 self._checks(self._fields(node, DstSpec, "not a dst setting"), base)
+            elif name == "ledger":
+                self._checks(self._fields(node, LedgerSpec, "not a ledger setting"), base)
             elif name == "blackout":
                 self._blackouts(node)
 

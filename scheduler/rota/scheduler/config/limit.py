@@ -29,10 +29,24 @@ def weight(value: Any) -> float:
     return float(value)
 
 
+def entries(value: Any) -> int:
+    """Return how many runs of each job the ledger keeps."""
+    return _number(value, "runs", 1_000)
+
+
+def days(value: Any) -> int:
+    """Return for how many days the ledger keeps a run."""
+    return _number(value, "days", 3_650)
+
+
 def number(value: Any) -> int:
     """Return a limit that is a number of runs."""
+    return _number(value, "runs", 1_000_000)
+
+
+def _number(value: Any, of: str, most: int) -> int:
     if type(value) is not int:
-        raise FieldError(f"expected a number of runs, got {field.kind(value)}")
-    if not 1 <= value <= 1_000_000:  # noqa: PLR2004 - as the schema says
-        raise FieldError(f"{value} is out of range", "write a number of runs from 1 to 1000000")
+        raise FieldError(f"expected a number of {of}, got {field.kind(value)}")
+    if not 1 <= value <= most:
+        raise FieldError(f"{value} is out of range", f"write a number of {of} from 1 to {most}")
     return value

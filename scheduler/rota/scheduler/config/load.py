@@ -81,7 +81,8 @@ class _Loading:
             defaults = self._try(place, Ground(), produce, Inspection.defaults) or defaults
         ground = Ground(groups=frozenset(self._all.groups), defaults=defaults)
         for name, place in self._all.groups.items():
-            group = self._try(place, ground, partial(resolve.group, place.data), Inspection.group)
+            produce_group = partial(resolve.group, place.data, defaults)
+            group = self._try(place, ground, produce_group, Inspection.group)
             self._groups[name] = group or GroupLimits()
         templates: dict[str, JobSpecs] = {}
         for name, place in self._all.templates.items():

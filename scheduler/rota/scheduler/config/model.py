@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from rota.common.retention import USUAL
 from rota.scheduler.config.form import (
     After,
     Args,
@@ -135,6 +136,18 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     priority: Priority | UnsetType = UNSET
 
 
+class LedgerSpec(_Spec, frozen=True, kw_only=True):
+    """How much is kept of what became of each job's occurrences."""
+
+    runs: (
+        Annotated[int, Meta(ge=1, le=1_000, description="So many of the last runs of each job.")]
+        | UnsetType
+    ) = UNSET
+    days: Annotated[int, Meta(ge=1, le=3_650, description="Nothing that is older.")] | UnsetType = (
+        UNSET
+    )
+
+
 class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     """What holds for every job, and every tenant, that does not say otherwise."""
 
@@ -150,6 +163,7 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     rate_limit: RateLimit | UnsetType = UNSET
     burst: Burst | UnsetType = UNSET
     max_backlog: MaxBacklog | UnsetType = UNSET
+    ledger: LedgerSpec | UnsetType = UNSET
 
 
 class GroupSpec(_Spec, frozen=True, kw_only=True):
@@ -157,6 +171,7 @@ class GroupSpec(_Spec, frozen=True, kw_only=True):
 
     weight: Weight | UnsetType = UNSET
     max_concurrency: MaxConcurrency | UnsetType = UNSET
+    ledger: LedgerSpec | UnsetType = UNSET
 
 
 class HandlerSpec(_Spec, frozen=True, kw_only=True):
@@ -215,4 +230,5 @@ BUILT_IN: Final = DefaultsSpec(
     kill_after="10s",
     overlap="skip",
     retry=RetrySpec(attempts=3, backoff="10s", max_backoff="10m"),
+    ledger=LedgerSpec(runs=USUAL.runs, days=USUAL.days),
 )

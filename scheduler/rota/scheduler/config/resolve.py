@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from rota.common import duration
 from rota.common.job import Blackout, Job, Retry, Schedule
 from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.retention import Retention
 from rota.scheduler.config import field, limit, rate, timing
 from rota.scheduler.config.field import FieldError
 from rota.scheduler.config.model import (
@@ -25,6 +26,7 @@ from rota.scheduler.config.model import (
     GroupSpec,
     HandlerSpec,
     JobSpec,
+    LedgerSpec,
     RetrySpec,
     TenantSpec,
 )
@@ -58,16 +60,24 @@ def defaults(data: Any) -> DefaultsSpec:
     ground = Ground(defaults=_over(written, BUILT_IN))
     _job(_PROBE, ground, footing(ground))
     limits(TenantSpec(group="probe"), ground.defaults)
+    group({}, ground.defaults)
     return ground.defaults
 
 
-def group(data: Any) -> GroupLimits:
-    """Return the limits that `data` declares for a group."""
+def group(data: Any, base: DefaultsSpec) -> GroupLimits:
+    """Return the limits that `data` declares for a group, over defaults."""
     spec = msgspec.convert(data, GroupSpec | None) or GroupSpec()
     return GroupLimits(
         weight=limit.weight(first(spec.weight, 1.0)),
         max_concurrency=first(spec.max_concurrency, 0),
+        ledger=retention(spec.ledger, base.ledger),
     )
+
+
+def retention(spec: LedgerSpec | UnsetType, base: LedgerSpec | UnsetType) -> Retention:
+    """Return how much is kept of each job: what `spec` says, and `base` where that says nothing."""
+    full = first(base) if isinstance(spec, UnsetType) else _over(spec, first(base))
+    return Retention(runs=limit.entries(first(full.runs)), days=limit.days(first(full.days)))
 
 
 def handler(data: Any) -> int:
