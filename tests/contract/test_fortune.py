@@ -37,7 +37,7 @@ async def ends(store: Store, *outcomes: str) -> None:
     ],
 )
 async def test_counted(store: Store, outcomes: list[str], failures: int) -> None:
-    """Deaths in a row are counted; a success ends the row, and a cancelled run counts neither way."""
+    """Deaths in a row are counted; a success ends the row, a cancelled run counts neither way."""
     await ends(store, *outcomes)
     found = await slot(store)
 

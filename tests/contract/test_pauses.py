@@ -110,7 +110,8 @@ async def test_restored(store: Store) -> None:
     earlier = await store.link.command("HGETALL", keys.pauses())
     await pause(store, "beta")
     ours = await read(store)
-    for lost in ({}, earlier):
+    kept: list[dict[bytes, bytes]] = [{}, earlier]
+    for lost in kept:
         await store.link.command("DEL", keys.pauses())
         if lost:
             fields = [value for pair in lost.items() for value in pair]

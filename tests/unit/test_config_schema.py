@@ -9,6 +9,7 @@ import pytest
 from rota.common import names
 from rota.scheduler import config
 
+TROUBLE = ("pause_after_failures", "probe_after", "fresh_within")
 KINDS = ("cron", "every", "after", "at", "between")
 
 
@@ -39,7 +40,8 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
         ["blackout", "dst", "group", "jobs", "timezone", "use", *limits]
     ) == fields["TenantSpec"]  # fmt: skip
     assert sorted(
-        ["blackout", "dst", "kill_after", "overlap", "retry", "timeout", "timezone", *limits]
+        ["blackout", "dst", "kill_after", "overlap", "retry", "timeout", "timezone",
+         *limits, *TROUBLE]
     ) == fields["DefaultsSpec"]  # fmt: skip
     assert ["max_concurrency", "weight"] == fields["GroupSpec"]
     assert ["max_concurrency"] == fields["HandlerSpec"]
@@ -48,7 +50,8 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
         ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
-         "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority"]
+         "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority",
+         *TROUBLE]
     ) == fields["JobSpec"]  # fmt: skip
 
 

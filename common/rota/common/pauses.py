@@ -1,8 +1,8 @@
 """What operators have paused, in the store beside the revisions: no configuration changes it.
 
-One hash for all groups, in the slot of the revisions. Schedulers look at its version once a second,
-and nobody asks it for a run. A pause that was ended is kept as long as the ledger, so that what fell
-due in it is told as paused by whoever accounts for it later.
+One hash for all groups, in the slot of the revisions. Schedulers look at its version once a
+second, and nobody asks it for a run. A pause that was ended is kept as long as the ledger, so that
+what fell due in it is told as paused by whoever accounts for it later.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class PauseSet(NamedTuple):
     """All pauses."""
 
     version: int = 0  # rises with each change; 0: there never was one
-    of: Mapping[str, tuple[Pause, ...]] = {}  # noqa: RUF012 - by TENANT or TENANT/JOB; read only
+    of: Mapping[str, tuple[Pause, ...]] = {}  # by TENANT or TENANT/JOB, the first one first
 
     def lasting(self, name: str) -> Pause | None:
         """Return the pause of TENANT or TENANT/JOB that lasts, by its own name."""
