@@ -9,9 +9,10 @@ import pytest
 from rota.common import clock
 from rota.common.clock import SystemClock
 from rota.common.job import Blackout, Job
-from rota.scheduler.blackout import Window, blackout_at, opening
+from rota.scheduler.blackout import blackout_at
 from rota.scheduler.engine import Engine
 from rota.scheduler.schedule import due_of
+from rota.scheduler.withheld import Withheld, by_blackout, opening
 from tests.support import probe
 from tests.support.definitions import job
 
@@ -48,8 +49,8 @@ class Rig:
     def _skip(self, job: Job, due_ms: int) -> None:
         self.skipped.append((job.ref, due_ms))
 
-    def _keep_back(self, job: Job, due_ms: int, window: Window) -> None:
-        self.kept_back.append((job.ref, due_ms, window.blackout.text))
+    def _keep_back(self, job: Job, due_ms: int, withheld: Withheld) -> None:
+        self.kept_back.append((job.ref, due_ms, withheld.detail))
 
 
 @pytest.fixture
@@ -306,7 +307,7 @@ async def test_fixed_delay_in_a_blackout(rig: Rig) -> None:
     await probe.until(lambda: rig.fired)
 
     assert [("acme/import", due, each.blackouts[0].text)] == rig.kept_back
-    assert [("acme/import", opening(each, due))] == rig.fired
+    assert [("acme/import", opening(lambda ms: by_blackout(each, ms), due))] == rig.fired
     assert [] == rig.early
 
 

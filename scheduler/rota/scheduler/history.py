@@ -22,9 +22,10 @@ WHY: dict[str, str] = {
     Outcome.LATE: "it was too late to make up for it",
     Outcome.SHED: "too many runs of the tenant were queued",
     Outcome.PAUSED: "",  # by whom, and why, is its text
-    Outcome.BREAKER: "the job kept failing, and rested",
+    Outcome.BREAKER: "",  # how many runs have died is its text
     Missed.DOWN: "no scheduler led the group",
     Missed.STALLED: "the scheduler was held up",
+    Missed.PAUSED: "it was paused before its turn came",
 }
 
 
