@@ -114,7 +114,7 @@ async def test_paused_before_the_start(url: str, store: Store) -> None:
         entries = await ledger(store)
 
     assert [] == rig.enqueued()
-    assert [("paused", DETAIL), ("missed", Missed.PAUSED)] == [
+    assert [("paused", DETAIL), ("missed", Missed.PAUSE)] == [
         (entry.outcome, entry.detail) for entry in await stretches(store)
     ]
     assert [] == holes(each, entries, set(), now_ms - HOUR_MS)

@@ -25,7 +25,7 @@ WHY: dict[str, str] = {
     Outcome.BREAKER: "",  # how many runs have died is its text
     Missed.DOWN: "no scheduler led the group",
     Missed.STALLED: "the scheduler was held up",
-    Missed.PAUSED: "it was paused before its turn came",
+    Missed.PAUSE: "it was paused before its turn came",
 }
 
 

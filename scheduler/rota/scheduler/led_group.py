@@ -54,10 +54,8 @@ class LedGroup:
         self._changing = asyncio.Lock()  # held by whoever puts jobs into the engine
         self._store = store
         self._catalog = catalog
-        self._engine = engine
-        self._dispatcher = dispatcher
-        self._awaited = awaited
-        self._withholding = withholding
+        self._engine, self._dispatcher = engine, dispatcher
+        self._awaited, self._withholding = awaited, withholding
         self._clock = clock
         self._log = log
         self._also = also

@@ -54,7 +54,7 @@ class PauseWatch(Loop):
                     detail = f"{name} {pause.text}"
                     return Withheld(Outcome.PAUSED, detail, pause.since_ms, end_ms)
                 if not pause.until_ms:
-                    missed = Withheld(Outcome.MISSED, Missed.PAUSED, 0, pause.since_ms)
+                    missed = Withheld(Outcome.MISSED, Missed.PAUSE, 0, pause.since_ms)
         return missed
 
     def concerns(self, job: Job) -> bool:
