@@ -52,6 +52,11 @@ class PauseSet(NamedTuple):
                 return name, pause
         return None
 
+    def resumed_ms(self, ref: str) -> int:
+        """Return when TENANT/JOB was resumed last; 0 if it never was."""
+        pauses = (*self.of.get(ref.partition("/")[0], ()), *self.of.get(ref, ()))
+        return max((pause.until_ms for pause in pauses), default=0)
+
     @property
     def all_lasting(self) -> dict[str, Pause]:
         """Return what is paused, by name."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rota.scheduler import config_cli, dead_cli, ledger_cli, run_cli, session
+from rota.scheduler import config_cli, dead_cli, ledger_cli, pause_cli, run_cli, session
 from rota.scheduler.options import Output, OutputOption, check_ref
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ JobIdArgument = Annotated[
 
 app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
+app.add_typer(pause_cli.app)
 app.add_typer(dead_cli.app, name="dead")
 ledger_cli.add(app)
 
@@ -191,21 +192,30 @@ def status(
 ) -> None:
     """Show groups, workers, tenants and runs, with --tenant or --jobs the jobs as well.
 
+    Below that: what is paused, which breakers are open, which jobs are stale.
+
     A worker that registered last more than two periods ago, which are 5 s each, is marked silent.
     In JSON `jobs` is null when they were not asked for.
     """
+    import msgspec
+
     from rota.common import command
     from rota.common.catalog import Catalog
     from rota.common.clock import SystemClock
-    from rota.scheduler import output, status_page
+    from rota.scheduler import output, status_page, trouble, trouble_page
     from rota.scheduler import status as statuses
 
+    async def read(link: Any) -> tuple[statuses.Status, trouble.Trouble]:
+        gathered = await statuses.gather(Catalog(link), tenant, jobs=jobs)
+        return gathered, await trouble.find(link, tenant)
+
     with command.exit_codes():
-        gathered = session.ask(lambda link: statuses.gather(Catalog(link), tenant, jobs=jobs))
+        gathered, found = session.ask(read)
         if form is Output.JSON:
-            output.write_json(gathered)
+            output.write_json(msgspec.to_builtins(gathered) | msgspec.to_builtins(found))
         else:
             status_page.show(gathered, now=SystemClock())
+            trouble_page.show(found)
 
 
 @app.command()

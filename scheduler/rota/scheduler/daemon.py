@@ -26,6 +26,7 @@ from rota.scheduler.config import Config
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.follower import Follower
+from rota.scheduler.freshness import Freshness
 from rota.scheduler.groups import Groups, Member
 from rota.scheduler.leader import Leader
 from rota.scheduler.led_group import LedGroup
@@ -76,6 +77,13 @@ class SchedulerDaemon:
         )
         self._breakers = Breakers(catalog=self._catalog, changed=self._withheld_less, log=self._log)
         self._withholding = Withholding(self._pauses, self._breakers)
+        self._freshness = Freshness(
+            catalog=self._catalog,
+            pauses=self._pauses,
+            led=lambda: [group for group, leader in self._leaders.items() if leader.term],
+            clock=self._clock,
+            log=self._log,
+        )
         self._dispatcher = Dispatcher(
             store=self._store,
             awaited=self._awaited,
@@ -120,6 +128,7 @@ class SchedulerDaemon:
             self._watcher,
             self._pauses,
             self._breakers,
+            self._freshness,
             self._follower,
         ]
         self._reloader = Reloader(source, apply=self.apply, log=self._log) if source else None
@@ -204,6 +213,7 @@ class SchedulerDaemon:
         await self._publisher.follow(applied.jobs)
         self._watcher.follow(applied.config.jobs)
         self._breakers.follow(applied.config.jobs)
+        self._freshness.follow(applied)
         await self._groups.follow(applied)
 
     def _member(self, group: str) -> Member:

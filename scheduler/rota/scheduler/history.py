@@ -12,6 +12,8 @@ from rota.common.errors import NotFound
 from rota.common.job import Job
 from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome
 from rota.common.link import Link
+from rota.common.pauses import Pauses
+from rota.scheduler import pausing, trouble
 
 _SECOND, _MINUTE = 1_000, 60_000
 
@@ -38,6 +40,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     current: Attempts | None  # the run in flight
     entries: list[Entry]  # by the time they were due, the latest first
+    trouble: list[str] = []  # why it does not run, or not as it should, now
 
     @property
     def zone(self) -> ZoneInfo:
@@ -64,15 +67,29 @@ async def read(ref: str, link: Link, now_ms: int) -> History:
             f"no job {ref} is known to the store, and none of that name has run in the last days"
             " (`sched status` lists the groups and tenants)"
         )
+    # In this order: a run that ends in between is not left out.
+    current = await ledger.current(group, ref)
+    entries = await ledger.of(group, ref, now_ms)
     return History(
         ref=ref,
         group=group,
         job=job,
         now_ms=now_ms,
-        # In this order: a run that ends in between is not left out.
-        current=await ledger.current(group, ref),
-        entries=await ledger.of(group, ref, now_ms),
+        current=current,
+        entries=entries,
+        trouble=await _trouble(ref, job, link),
     )
+
+
+async def _trouble(ref: str, job: Job | None, link: Link) -> list[str]:
+    """Return in words what keeps a job from running, or succeeding."""
+    pauses = await Pauses(link).read()
+    lines = [told] if (told := pausing.told(ref, pauses)) else []
+    if job is not None:
+        found = await trouble.find(link, job.tenant)
+        lines += [trouble.resting(row) for row in found.breakers if row.job == ref]
+        lines += [trouble.aged(row) for row in found.stale if row.job == ref]
+    return lines
 
 
 def span(ms: int) -> str:

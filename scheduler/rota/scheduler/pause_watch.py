@@ -61,12 +61,6 @@ class PauseWatch(Loop):
         """Tell whether `job` is paused, or was so lately."""
         return job.tenant in self.known.of or job.ref in self.known.of
 
-    def resumed_ms(self, ref: str) -> int:
-        """Return when TENANT/JOB was resumed last; 0 if it never was."""
-        of = self.known.of
-        pauses = (*of.get(ref.partition("/")[0], ()), *of.get(ref, ()))
-        return max((pause.until_ms for pause in pauses), default=0)
-
     def _adopt(self, found: PauseSet) -> None:
         before, now = self.known.all_lasting, found.all_lasting
         self.known = found
