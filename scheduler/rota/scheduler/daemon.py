@@ -7,10 +7,12 @@ import socket
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common import metrics
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.limiter import Limiter
 from rota.common.link import Link
+from rota.common.message import Completion
 from rota.common.pauses import Pauses
 from rota.common.revisions import Revision
 from rota.common.scripts import GATE_MS
@@ -27,6 +29,7 @@ from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.follower import Follower
 from rota.scheduler.freshness import Freshness
+from rota.scheduler.gauges import Gauges
 from rota.scheduler.groups import Groups, Member
 from rota.scheduler.leader import Leader
 from rota.scheduler.led_group import LedGroup
@@ -36,6 +39,7 @@ from rota.scheduler.pause_watch import PauseWatch
 from rota.scheduler.publisher import Publisher
 from rota.scheduler.reloader import Reloader
 from rota.scheduler.source import Source
+from rota.scheduler.tally import Tally
 from rota.scheduler.watcher import Watcher
 from rota.scheduler.withholding import Withholding
 
@@ -80,9 +84,17 @@ class SchedulerDaemon:
         self._freshness = Freshness(
             catalog=self._catalog,
             pauses=self._pauses,
-            led=lambda: [group for group, leader in self._leaders.items() if leader.term],
+            led=self._led,
             clock=self._clock,
             log=self._log,
+        )
+        self._tally = Tally(self._clock)
+        self._gauges = Gauges(
+            awaited=self._awaited,
+            pauses=self._pauses,
+            breakers=self._breakers,
+            freshness=self._freshness,
+            led=self._led,
         )
         self._dispatcher = Dispatcher(
             store=self._store,
@@ -91,6 +103,7 @@ class SchedulerDaemon:
             postpone=lambda ref, due_ms: self.engine.postpone(ref, due_ms),  # noqa: PLW0108 - built next
             terms=lambda: {group: leader.term for group, leader in self._leaders.items()},
             withhold_of=self._withholding.of,
+            tally=self._tally,
             clock=self._clock,
             log=self._log,
         )
@@ -192,6 +205,11 @@ class SchedulerDaemon:
             return "no configuration was applied yet: sched apply CONFIG"
         return groups.unready(self._leaders)
 
+    def metrics(self) -> str:
+        """Return its numbers in Prometheus' text format."""
+        state = self._gauges.families(revision=self._follower.revision, ready=not self.unready())
+        return metrics.page([*state, *self._tally.families()])
+
     async def stop(self) -> None:
         """Send what was fired, give up our groups. Runs in flight go on; others await them.
 
@@ -214,6 +232,7 @@ class SchedulerDaemon:
         self._watcher.follow(applied.config.jobs)
         self._breakers.follow(applied.config.jobs)
         self._freshness.follow(applied)
+        self._gauges.follow(applied)
         await self._groups.follow(applied)
 
     def _member(self, group: str) -> Member:
@@ -227,7 +246,7 @@ class SchedulerDaemon:
             withholding=self._withholding,
             clock=self._clock,
             log=self._log,
-            also=self._heard,
+            also=self._hear,
             watch=self._watch,
             lease_ms=self._lease_ms,
         )
@@ -241,6 +260,14 @@ class SchedulerDaemon:
             log=self._log,
         )
         return Member(leader, led)
+
+    def _led(self) -> list[str]:
+        return [group for group, leader in self._leaders.items() if leader.term]
+
+    def _hear(self, group: str, completion: Completion, at_ms: int) -> None:
+        self._tally.ended(completion)
+        if self._heard:
+            self._heard(group, completion, at_ms)
 
     def _withheld_less(self) -> None:
         self.engine.look_again(self._clock.now_ms())

@@ -21,6 +21,7 @@ from rota.scheduler.accounts import Accounts
 from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.delivery import PAUSE, Delivery
 from rota.scheduler.outbox import Outbox
+from rota.scheduler.tally import Tally
 from rota.scheduler.withheld import Withheld, Withhold
 
 Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
@@ -39,6 +40,7 @@ class Dispatcher(Loop):
         postpone: Postpone,
         terms: Callable[[], Mapping[str, int]],
         withhold_of: Callable[[Job], Withhold | None] = lambda _: None,
+        tally: Tally | None = None,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -50,6 +52,7 @@ class Dispatcher(Loop):
         self._doomed: dict[str, str] = {}  # job_id and group of runs to cancel
         self._postponed: dict[str, Note] = {}  # by TENANT/JOB, how to note it if it is not fired
         self._clock = clock
+        self._tally = tally or Tally(clock)
         self._outbox = Outbox()
         self._delivery = Delivery(store, self._outbox, terms)
         self._accounts = Accounts(withhold_of)
@@ -227,6 +230,7 @@ class Dispatcher(Loop):
         self._over.clear()
         told, delay = await self._delivery.turn()
         for (job, what), word, detail in told:
+            self._tally.told(what, word)
             if isinstance(what, Occurrence):
                 self._enqueued(job, what, word, detail)
             else:
