@@ -143,7 +143,7 @@ def next_(
     """Show the coming fire times of a job, in its zone and in UTC."""
     from rota.common import command
     from rota.common.clock import SystemClock
-    from rota.scheduler import output
+    from rota.scheduler import output, pausing
     from rota.scheduler.preview import preview, table
 
     with command.exit_codes():
@@ -155,8 +155,9 @@ def next_(
         output.write_line(f"{shown.job}  {shown.schedule}  ({shown.timezone})")
         columns, rows = table(shown)
         output.write_table("", columns, rows)
-        if shown.note:
-            output.write_line(shown.note)
+        paused = "" if config else session.ask(lambda link: pausing.tell(ref, link))
+        for line in filter(None, (shown.note, paused)):
+            output.write_line(output.printable(line))
 
 
 def _find_job(ref: str, config: Path | None) -> Any:

@@ -83,6 +83,7 @@ class Engine:
         A run of it that is under way stays so.
         """
         self._late.pop(job.ref, None)
+        self._delays.discard(job.ref)
         self._jobs[job.ref] = job
         self._schedule(job, next_ms)
 
