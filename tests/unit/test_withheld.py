@@ -92,6 +92,7 @@ def test_the_operator_comes_first() -> None:
 
     assert "paused" == outcome(withholding(pause(night), row=row), night, each)
     assert "blackout" == outcome(withholding(row=row), night, each)
+    assert "blackout" == outcome(withholding(pause(night + 1)), night, each)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from rota.common.catalog import Slot
 from rota.common.job import Job
+from rota.common.ledger import Outcome
 from rota.common.message import Completion
 from rota.scheduler.breakers import Breakers
 from rota.scheduler.pause_watch import PauseWatch
@@ -17,11 +18,11 @@ class Withholding:
 
     def __call__(self, job: Job, due_ms: int) -> Withheld | None:
         """Return what withholds the occurrence of `job` at `due_ms`; None if nothing does."""
-        return (
-            self._pauses.withheld(job, due_ms)
-            or by_blackout(job, due_ms)
-            or self._breakers.withheld(job, due_ms)
-        )
+        paused = self._pauses.withheld(job, due_ms)
+        if paused and paused.outcome is Outcome.PAUSED:
+            return paused
+        # What was due before a pause has that as its reason only if there is no other one.
+        return by_blackout(job, due_ms) or self._breakers.withheld(job, due_ms) or paused
 
     def of(self, job: Job) -> Withhold | None:
         """Return what may withhold `job`; None if only its blackouts can, which others share."""
