@@ -5,9 +5,11 @@ import asyncio
 import msgspec
 
 from rota.common import keys
+from rota.common.link import Link
 from rota.common.pauses import Pause, Pauses, PauseSet
 from rota.common.scripts import LEDGER_DAYS
 from rota.common.store import Store
+from tests.support.clusters import Cluster
 
 DAY_MS = 86_400_000
 
@@ -130,3 +132,19 @@ async def test_not_restored(store: Store) -> None:
     await Pauses(store.link).restore(ours)
 
     assert later == await read(store)
+
+
+async def test_on_a_cluster(cluster: Cluster) -> None:
+    """On a Redis Cluster it is paused, resumed and restored as elsewhere."""
+    store = Store(Link(cluster.url))
+    await pause(store, "acme")
+    await Pauses(store.link).resume("acme")
+    second = await pause(store, "acme/import")
+    ours = await read(store)
+    await store.link.command("DEL", keys.pauses())
+    await Pauses(store.link).restore(ours)
+
+    assert ours == await read(store)
+    assert {"acme/import": second} == ours.all_lasting
+
+    await store.link.close()
