@@ -13,6 +13,7 @@ from rota.common.job import Job, Schedule
 from rota.common.ledger import Note, Outcome
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.pauses import Pauses
 from rota.common.reconciliation import Reconciliation
 from rota.common.recording import Recording
 from rota.common.registration import Registration
@@ -65,7 +66,9 @@ def test_keys_of_a_group_share_a_slot(maker: object) -> None:
     parameters = list(inspect.signature(maker).parameters)
     key = maker(*parameters)
 
-    tags = [":revisions"] if maker in (keys.revisions, keys.revision) else parameters[:1]
+    tags = (
+        [":revisions"] if maker in (keys.revisions, keys.revision, keys.pauses) else parameters[:1]
+    )
 
     assert tags == re.findall(r"\{(.*?)\}", key)
 
@@ -92,6 +95,7 @@ async def test_types(store: Store) -> None:
     await store.link.command("ZADD", keys.leases(GROUP), 0, "acme/gone:1")
     await Reconciliation(store).reconcile(GROUP, [("lease", "acme/gone:1")])
     revision = await revisions.make(store, b"content")
+    await Pauses(store.link).pause("acme", by="ann@ops", why="")
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     note = Note(ref, Outcome.SKIPPED, "", DUE_MS + 1, DUE_MS + 1, 1)
     await Recording(store).record(GROUP, note)

@@ -21,6 +21,7 @@ OTHERS = [  # they move no run
     *(scripts.LEAD, scripts.LIMITS, scripts.RECONCILE, scripts.RECORD, scripts.RECOUNT),
     scripts.REGISTER,
     scripts.SWITCH,
+    scripts.PAUSE,
 ]
 BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
 
@@ -44,7 +45,7 @@ def code(name: str) -> str:
 
 def whole(name: str) -> str:
     """Return the script with what is put in front of it, without comments."""
-    library = () if name == scripts.SWITCH else scripts.LIBRARY
+    library = () if name in (scripts.SWITCH, scripts.PAUSE) else scripts.LIBRARY
     return "".join(code(each) for each in (*library, name))
 
 

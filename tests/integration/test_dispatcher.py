@@ -16,8 +16,8 @@ from rota.common.link import Call, Link
 from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler.awaited import Awaited
-from rota.scheduler.blackout import blackout_at
 from rota.scheduler.dispatcher import Dispatcher
+from rota.scheduler.withheld import by_blackout
 from tests.support import builders, probe
 from tests.support.builders import DUE_MS, GROUP, Clock
 from tests.support.definitions import job
@@ -222,9 +222,9 @@ async def test_busy(rig: Rig, store: Store) -> None:
 async def test_kept_back(rig: Rig, store: Store) -> None:
     """An occurrence in a blackout is told and recorded with the blackout; it is not enqueued."""
     each = job(every="1h", blackouts=(Blackout(between="08:00..18:00", reason="busy"),))
-    window = blackout_at(each, DUE_MS)
-    assert window is not None
-    rig.dispatcher.kept_back(each, DUE_MS, window)
+    withheld = by_blackout(each, DUE_MS)
+    assert withheld is not None
+    rig.dispatcher.kept_back(each, DUE_MS, withheld)
     await rig.dispatcher.turn()
     (told,) = rig.book.events("occurrence_skipped")
 
@@ -233,7 +233,7 @@ async def test_kept_back(rig: Rig, store: Store) -> None:
     assert 0 == await queued(store)
     assert ("blackout", DUE_MS) == (entry.outcome, entry.at_ms)
     assert ("acme", "import", "2027-01-15T08:00:00Z", "blackout", "08:00..18:00 (busy)") == (
-        told["tenant"], told["job"], told["due"], told["reason"], told["window"],
+        told["tenant"], told["job"], told["due"], told["reason"], told["detail"],
     )  # fmt: skip
 
 

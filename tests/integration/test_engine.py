@@ -9,9 +9,11 @@ import pytest
 from rota.common import clock
 from rota.common.clock import SystemClock
 from rota.common.job import Blackout, Job
-from rota.scheduler.blackout import Window, blackout_at, opening
+from rota.common.ledger import Outcome
+from rota.scheduler.blackout import blackout_at
 from rota.scheduler.engine import Engine
 from rota.scheduler.schedule import due_of
+from rota.scheduler.withheld import NEVER_MS, Withheld, by_blackout, opening
 from tests.support import probe
 from tests.support.definitions import job
 
@@ -35,7 +37,13 @@ class Rig:
         self.early: list[tuple[str, int]] = []  # fired before they were due
         self.ends_at_once = False
         self.kept_back: list[tuple[str, int, str]] = []  # with the blackout's text
-        self.engine = Engine(fire=self._fire, skipped=self._skip, kept_back=self._keep_back)
+        self.closed: list[Withheld | None] = []  # what withholds everything, if it does
+        self.engine = Engine(
+            fire=self._fire,
+            skipped=self._skip,
+            kept_back=self._keep_back,
+            withhold=lambda job, ms: (self.closed or [by_blackout(job, ms)])[0],
+        )
 
     def _fire(self, job: Job, due_ms: int) -> None:
         self.fired.append((job.ref, due_ms))
@@ -48,8 +56,8 @@ class Rig:
     def _skip(self, job: Job, due_ms: int) -> None:
         self.skipped.append((job.ref, due_ms))
 
-    def _keep_back(self, job: Job, due_ms: int, window: Window) -> None:
-        self.kept_back.append((job.ref, due_ms, window.blackout.text))
+    def _keep_back(self, job: Job, due_ms: int, withheld: Withheld) -> None:
+        self.kept_back.append((job.ref, due_ms, withheld.detail))
 
 
 @pytest.fixture
@@ -306,7 +314,7 @@ async def test_fixed_delay_in_a_blackout(rig: Rig) -> None:
     await probe.until(lambda: rig.fired)
 
     assert [("acme/import", due, each.blackouts[0].text)] == rig.kept_back
-    assert [("acme/import", opening(each, due))] == rig.fired
+    assert [("acme/import", opening(lambda ms: by_blackout(each, ms), due))] == rig.fired
     assert [] == rig.early
 
 
@@ -350,3 +358,38 @@ async def test_once_too_late(rig: Rig) -> None:
 
     assert rig.engine.next_ms("acme/import") is None
     assert [] == rig.fired
+
+
+PAUSED = Withheld(Outcome.PAUSED, "acme by ann@ops", 0, NEVER_MS)
+
+
+async def test_fixed_delay_that_is_paused(rig: Rig) -> None:
+    """A fixed delay whose pause has no end is due as soon as somebody says that it is over."""
+    rig.closed.append(PAUSED)
+    rig.engine.start()
+    rig.engine.add(job(after="100ms"), next_ms=CLOCK.now_ms(), running=False)
+    await probe.until(lambda: rig.kept_back)
+    rig.engine.look_again(CLOCK.now_ms())
+
+    assert rig.engine.next_ms("acme/import") is None
+    rig.closed.clear()
+    now_ms = CLOCK.now_ms()
+    rig.engine.look_again(now_ms)
+    await probe.until(lambda: rig.fired)
+    assert [("acme/import", now_ms)] == rig.fired
+    rig.engine.look_again(CLOCK.now_ms())
+    assert rig.engine.next_ms("acme/import") is None
+
+
+async def test_fixed_delay_that_becomes_a_rate(rig: Rig) -> None:
+    """A job that was a paused fixed delay, and is so no more, is due by its new schedule alone."""
+    rig.closed.append(PAUSED)
+    rig.engine.start()
+    rig.engine.add(job(after="100ms"), next_ms=CLOCK.now_ms(), running=False)
+    await probe.until(lambda: rig.kept_back)
+    due_ms = CLOCK.now_ms() + FAR
+    rig.engine.retime(job(every="1h"), next_ms=due_ms)
+    rig.closed.clear()
+    rig.engine.look_again(CLOCK.now_ms())
+
+    assert due_ms == rig.engine.next_ms("acme/import")

@@ -46,7 +46,7 @@ async def test_blackout(url: str) -> None:
 
         def told() -> list[tuple[str, str]]:
             events = rig.book.events("occurrence_skipped")
-            return [(e["reason"], e["window"]) for e in events if e["job"] == "held"]
+            return [(e["reason"], e["detail"]) for e in events if e["job"] == "held"]
 
         await probe.until(lambda: rig.enqueued() and told())
 

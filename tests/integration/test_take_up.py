@@ -18,6 +18,7 @@ from rota.scheduler import leader, led_group
 from rota.scheduler.applied import Since
 from rota.scheduler.first_due import first_due
 from rota.scheduler.schedule import due_of
+from rota.scheduler.withheld import Withhold
 from tests.support import builders, probe, schedulers
 from tests.support.builders import GROUP
 from tests.support.definitions import job
@@ -112,10 +113,10 @@ async def test_many_jobs(url: str, store: Store, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(leader, "_MARGIN", 0.3)
     taking = threading.Event()
 
-    def slow(job: Job, slot: Slot, now_ms: int, since: Since) -> int | None:
+    def slow(job: Job, slot: Slot, now_ms: int, since: Since, withhold: Withhold) -> int | None:
         taking.set()
         time.sleep(0.0015)  # it holds up the event loop, as reckoning does
-        return first_due(job, slot, now_ms, since)
+        return first_due(job, slot, now_ms, since, withhold)
 
     monkeypatch.setattr(led_group, "first_due", slow)
     due = [job(f"acme/due{n}", every=RARE) for n in range(20)]

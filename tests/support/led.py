@@ -4,13 +4,17 @@ import asyncio
 from typing import Any
 
 from rota.common.catalog import Catalog
+from rota.common.pauses import Pauses
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
 from rota.scheduler.applied import Applied
 from rota.scheduler.awaited import Awaited
+from rota.scheduler.breakers import Breakers
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.led_group import LedGroup
+from rota.scheduler.pause_watch import PauseWatch
+from rota.scheduler.withholding import Withholding
 from tests.support import builders
 from tests.support.builders import GROUP
 from tests.support.logbook import Logbook
@@ -32,6 +36,8 @@ class Rig:
             clock=clock,
             log=log,
         )
+        pauses = PauseWatch(pauses=Pauses(store.link), changed=_never, log=log)
+        breakers = Breakers(catalog=catalog, changed=_never, log=log)
         self.led = LedGroup(
             GROUP,
             store=store,
@@ -39,6 +45,7 @@ class Rig:
             engine=self.engine,
             dispatcher=dispatcher,
             awaited=awaited,
+            withholding=Withholding(pauses, breakers),
             clock=clock,
             log=log,
             also=None,

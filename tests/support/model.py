@@ -53,6 +53,8 @@ class Slot:
     last: str = ""  # job_id of the last that ended
     outcome: str = ""
     fence: int = 0
+    ok: bool = False  # whether a run has succeeded
+    failures: int = 0  # runs in a row that died
 
 
 def ref_of(job_id: str) -> str:
@@ -512,6 +514,9 @@ class Model:
         slot.run = "" if slot.run == job_id else slot.run
         if slot.fence < fence:
             slot.last, slot.outcome, slot.fence = job_id, outcome.value, fence
+            slot.ok = slot.ok or outcome is State.SUCCEEDED
+            if outcome is not State.CANCELLED:
+                slot.failures = slot.failures + 1 if outcome is State.DEAD else 0
         self.told.append((job_id, outcome.value))
         record = self.runs[job_id]
         self._write(

@@ -52,7 +52,7 @@ def of_model(model: Model) -> Picture:
         "slots": {
             ref: values
             for ref, s in model.slots.items()
-            if any(values := (s.run, s.due, s.last, s.outcome, s.fence))
+            if any(values := (s.run, s.due, s.last, s.outcome, s.fence, s.ok, s.failures))
         },
         "queues": _filled(model.queues),
         "holds": _filled(model.holds),
@@ -141,5 +141,5 @@ def _record(fields: dict[bytes, bytes]) -> tuple[Any, ...]:
 
 def _slot(fields: dict[bytes, bytes]) -> tuple[Any, ...]:
     run, last, outcome = (fields.get(n, b"").decode() for n in (b"run", b"last", b"outcome"))
-    due, fence = (int(fields.get(n, 0)) for n in (b"due", b"fence"))
-    return run, due, last, outcome, fence
+    due, fence, failures = (int(fields.get(n, 0)) for n in (b"due", b"fence", b"failures"))
+    return run, due, last, outcome, fence, b"ok" in fields, failures

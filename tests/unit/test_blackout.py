@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rota.common.job import Blackout, Job
-from rota.scheduler.blackout import blackout_at, leave_time, opening
+from rota.scheduler.blackout import blackout_at, leave_time
+from rota.scheduler.withheld import by_blackout, opening
 from tests.support.definitions import job
 from tests.support.moment import HOUR, MINUTE, local, ms
 
@@ -16,6 +17,11 @@ OFFICE = Blackout(between="mon-fri 08:00..18:00", reason="office hours")
 NIGHT = Blackout(between="22:00..02:00")
 FREEZE = Blackout(start="2026-12-24 00:00", end="2027-01-02 06:00", reason="holidays")
 SPRING = Blackout(between="02:00..03:00")  # in Berlin there is none on 29 March
+
+
+def opens(each: Job, moment: int) -> int | None:
+    """Return when a blackout that holds at `moment` has ended."""
+    return opening(lambda at: by_blackout(each, at), moment)
 
 
 def held(*blackouts: Blackout, timezone: str = "Europe/Berlin") -> Job:
@@ -76,7 +82,7 @@ def test_which() -> None:
 def test_none() -> None:
     """Without blackouts nothing is kept back."""
     assert blackout_at(job(every="1h"), 0) is None
-    assert 7 == opening(job(every="1h"), 7)
+    assert 7 == opens(job(every="1h"), 7)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +102,12 @@ def test_none() -> None:
 )
 def test_opening(blackouts: list[Blackout], moment: str, expected: str) -> None:
     """A blackout's end is found through others that follow at once, and through clock changes."""
-    assert ms(expected) == opening(held(*blackouts), ms(moment))
+    assert ms(expected) == opens(held(*blackouts), ms(moment))
 
 
 def test_never_open() -> None:
     """Blackouts that never end come to an end all the same: there is no opening."""
-    assert opening(held(Blackout(between="00:00..24:00")), 0) is None
+    assert opens(held(Blackout(between="00:00..24:00")), 0) is None
 
 
 @pytest.mark.parametrize(
@@ -189,7 +195,7 @@ def test_nothing_is_open_before_the_opening(given: list[Blackout], zone: str, ho
     """From an occurrence to the end of its blackout every moment is kept back, and that is not."""
     each: Any = job(every="1h", timezone=zone, blackouts=tuple(given))
     start = hour * HOUR
-    found = opening(each, start)
+    found = opens(each, start)
     if not leave_time(given):
         return
     assert found is not None

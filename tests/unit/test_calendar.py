@@ -31,11 +31,11 @@ def one_by_one(each: Job, after_ms: int, until_ms: int) -> list[Span]:
     moment = due.next_after(after_ms)
     while moment is not None and moment <= until_ms:
         window = blackout_at(each, moment)
-        text = window.blackout.text if window else ""
-        if found and found[-1].blackout == text:
-            found[-1] = Span(found[-1].from_ms, moment, found[-1].times + 1, text)
+        why = ("blackout", window.blackout.text) if window else ("", "")
+        if found and found[-1][3:] == why:
+            found[-1] = Span(found[-1].from_ms, moment, found[-1].times + 1, *why)
         else:
-            found.append(Span(moment, moment, 1, text))
+            found.append(Span(moment, moment, 1, *why))
         moment = due.next_after(moment)
     return found
 
@@ -74,6 +74,6 @@ def test_too_many(each: Job, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert 100 == sum(span.times for span in found[1:])
     assert NOW - last.to_ms < MINUTE
-    assert (before.from_ms, before.blackout) == (due_of(each).next_after(NOW - 10 * HOUR), "")
+    assert (before.from_ms, before.outcome) == (due_of(each).next_after(NOW - 10 * HOUR), "")
     assert due_of(each).next_after(before.to_ms) == found[1].from_ms
     assert before.times == (500 if each.schedule.kind == "every" else 0)

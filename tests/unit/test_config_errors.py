@@ -121,7 +121,8 @@ def only(tmp_path: Path, content: str) -> Problem:
          "did you mean `retry`?"),
         ("{handler: h, every: 1s, zzz: 3}", 35, "unknown field `zzz`",
          ("known fields are handler, cron, every, after, at, between, phase, jitter, args, "
-          "timezone, dst, blackout, timeout, kill_after, overlap, retry, priority")),
+          "timezone, dst, blackout, timeout, kill_after, overlap, retry, "
+          "pause_after_failures, probe_after, fresh_within, priority")),
         ("{handler: h, every: 1s, timezone: Europe/Berln}", 45, "unknown time zone `Europe/Berln`",
          "did you mean `Europe/Berlin`?"),
         ("{handler: h, every: 1s, timezone: berlin}", 45, "unknown time zone `berlin`",

@@ -9,6 +9,7 @@ import pytest
 from rota.common import names
 from rota.scheduler import config
 
+TROUBLE = ("pause_after_failures", "probe_after", "fresh_within")
 KINDS = ("cron", "every", "after", "at", "between")
 
 
@@ -40,7 +41,7 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     ) == fields["TenantSpec"]  # fmt: skip
     assert sorted(
         ["blackout", "dst", "kill_after", "ledger", "overlap", "retry", "timeout", "timezone",
-         *limits]
+         *limits, *TROUBLE]
     ) == fields["DefaultsSpec"]  # fmt: skip
     assert ["ledger", "max_concurrency", "weight"] == fields["GroupSpec"]
     assert ["days", "runs"] == fields["LedgerSpec"]
@@ -50,7 +51,8 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
         ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
-         "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority"]
+         "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority",
+         *TROUBLE]
     ) == fields["JobSpec"]  # fmt: skip
 
 

@@ -39,6 +39,18 @@ async def test_unready() -> None:
         assert (503, "deaf") == await get(port, "/readyz")
 
 
+async def test_metrics() -> None:
+    """The page of numbers is of the type that says how it is to be read."""
+    pages = Health("127.0.0.1:0", unready=str, shown=lambda: "rota_x 1", log=Logbook().log)
+    await pages.start()
+    answer = await send(pages.port, b"GET /metrics HTTP/1.1\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    await pages.stop()
+
+    assert b"rota_x 1\n" == body
+    assert b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" in head
+
+
 @pytest.mark.parametrize("path", ["/", "/livez/", "/readyz/x", "/metrics"])
 async def test_other_paths(path: str) -> None:
     """Any other page is not there."""

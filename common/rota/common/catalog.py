@@ -28,6 +28,9 @@ class Slot(NamedTuple):
     ended_ms: int | None  # when the last run ended, by the store's clock
     outcome: str | None  # how it ended
     last: str | None  # its job_id
+    ok_ms: int = 0  # when a run succeeded last; 0 here and below: never
+    failures: int = 0  # runs in a row that died since then
+    failed_ms: int = 0  # when the last of them did
 
 
 class Seen(NamedTuple):
@@ -122,9 +125,14 @@ class Catalog:
 
     async def slots(self, group: str, refs: Sequence[str]) -> list[Slot]:
         """Return what the store remembers of each job of `refs`, in that order."""
-        fields = ("run", "due", "ended", "outcome", "last")
+        fields = ("run", "due", "ended", "outcome", "last", "ok", "failures", "failed")
         rows = await self._many([("HMGET", keys.slot(group, ref), *fields) for ref in refs])
         return [_slot(row) for row in rows]
+
+    async def forgive(self, group: str, refs: Sequence[str]) -> None:
+        """Forget that runs of these jobs have died: their breakers are closed by hand."""
+        fields = ("failures", "failed")
+        await self._many([("HDEL", keys.slot(group, ref), *fields) for ref in refs])
 
     async def counts(self, group: str) -> GroupCounts:
         """Return how many runs of `group` are in which state."""
@@ -256,5 +264,10 @@ def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
 
 
 def _slot(row: list[bytes | None]) -> Slot:
-    run, due, ended, outcome, last = (value.decode() if value else None for value in row)
-    return Slot(run, int(due) if due else None, int(ended) if ended else None, outcome, last)
+    run, due, ended, outcome, last = (value.decode() if value else None for value in row[:5])
+    ok_ms, failures, failed_ms = (int(value or 0) for value in row[5:])
+    ended_ms = int(ended) if ended else None
+    if outcome == "succeeded":  # an earlier version has noted no more than that
+        ok_ms = max(ok_ms, ended_ms or 0)
+    due_ms = int(due) if due else None
+    return Slot(run, due_ms, ended_ms, outcome, last, ok_ms, failures, failed_ms)

@@ -43,6 +43,10 @@ class Supervised(Daemon, Protocol):
         """Return why it is not ready; empty if it is. Asks nobody."""
         ...
 
+    def metrics(self) -> str:
+        """Return its numbers in Prometheus' text format. Asks nobody."""
+        ...
+
 
 def print_version() -> None:
     """Print the name and the version of the distribution."""
@@ -94,7 +98,7 @@ async def _run_supervised(
 ) -> int:
     if on_hangup is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
-    health = Health(address, unready=daemon.unready, log=log)
+    health = Health(address, unready=daemon.unready, shown=daemon.metrics, log=log)
     await check()
     await health.start()
     try:

@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz` over HTTP, for whoever supervises a daemon.
+"""`/livez`, `/readyz` and `/metrics` over HTTP, for whoever supervises a daemon.
 
 Live means that the event loop turns: it never asks the store, so that an outage of the store does
 not restart the fleet. Ready means that work really passes through, as the daemon itself reckons.
@@ -9,20 +9,31 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common import metrics
 from rota.common.errors import UsageError
 
 _READ_SECONDS = 5.0  # that a client may take to send its request
 _LONGEST_HEAD = 8 * 1024  # bytes of a request, which has no body
 
+_PLAIN = "text/plain; charset=utf-8"
+
 Unready = Callable[[], str]  # why the daemon is not ready; empty if it is
 
 
 class Health:
-    """A small HTTP server with two pages; off without an address."""
+    """A small HTTP server with a few pages; off without an address."""
 
-    def __init__(self, address: str, *, unready: Unready, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        unready: Unready,
+        shown: Callable[[], str] | None = None,
+        log: FilteringBoundLogger,
+    ) -> None:
         self._host, self._port = parse(address) if address else ("", 0)
         self._unready = unready
+        self._shown = shown  # the page of metrics
         self._log = log
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -70,23 +81,25 @@ class Health:
             writer.close()
 
     def _page(self, line: bytes) -> bytes:
-        status, text = self._answer(line)
+        status, text, kind = self._answer(line)
         body = f"{text}\n".encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
         head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         return head.encode() + (b"" if line.startswith(b"HEAD ") else body)
 
-    def _answer(self, line: bytes) -> tuple[str, str]:
+    def _answer(self, line: bytes) -> tuple[str, str, str]:
         words = line.decode("latin-1").split()
         if len(words) < 2 or words[0] not in ("GET", "HEAD"):  # noqa: PLR2004 - method and path
-            return "405 Method Not Allowed", "only GET"
+            return "405 Method Not Allowed", "only GET", _PLAIN
         path = words[1].partition("?")[0]
         if path == "/livez":
-            return "200 OK", "ok"
+            return "200 OK", "ok", _PLAIN
         if path == "/readyz":
             reason = self._unready()
-            return ("503 Service Unavailable", reason) if reason else ("200 OK", "ok")
-        return "404 Not Found", "there is /livez and /readyz"
+            return "503 Service Unavailable" if reason else "200 OK", reason or "ok", _PLAIN
+        if path == "/metrics" and self._shown:
+            return "200 OK", self._shown(), metrics.CONTENT_TYPE
+        return "404 Not Found", "there is /livez, /readyz and /metrics", _PLAIN
 
 
 def parse(address: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ Priority = Literal["high", "normal", "low"]
 Gap = Literal["run_after", "skip"]
 Fold = Literal["first", "second", "both"]
 
+PROBE_AFTER_MS = 600_000
 KILL_AFTER_MS = 10_000  # one object, so that a request need not carry it
 
 
@@ -67,6 +68,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overlap: Literal["skip", "cancel"] = (
         "skip"  # what to do when due while the last run is not over
     )
+    pause_after_failures: int = 0  # dead runs in a row that open its breaker; 0: it has none
+    probe_after_ms: int = PROBE_AFTER_MS  # how long it rests then, until one run is tried
+    fresh_within_ms: int = 0  # how old its last success may be; 0: as old as can be
     priority: Priority = "normal"  # among the queued runs of its own tenant
 
     @property

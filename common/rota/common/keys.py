@@ -27,6 +27,14 @@ def revision(name: str) -> str:
     return f"{revisions()}:{name}"
 
 
+def pauses() -> str:
+    """Return the HASH of what operators paused, TENANT or TENANT/JOB to msgpack of `Pause`s. Kept.
+
+    No revision has its name: those begin with a number. `:version` rises with each change.
+    """
+    return f"{revisions()}:pauses"
+
+
 def root(group: str) -> str:
     """Return the HASH of what the group has one of. Kept.
 
@@ -47,7 +55,11 @@ def jobs(group: str) -> str:
 
 
 def slot(group: str, ref: str) -> str:
-    """Return the HASH of one job: run in flight, cursor; last end, outcome and fence. Kept."""
+    """Return the HASH of one job: run in flight, cursor; last end, outcome and fence. Kept.
+
+    And how its runs fare: ok (when one succeeded last, ms), failures and failed (how many in a row
+    died since, and when the last did, ms).
+    """
     return f"{root(group)}:s:{ref}"
 
 

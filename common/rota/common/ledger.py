@@ -40,6 +40,7 @@ class Missed(StrEnum):
 
     DOWN = "down"  # no scheduler led the group
     STALLED = "stalled"  # the scheduler was held up
+    PAUSE = "pause"  # it was paused before it could be made up for
 
 
 class Note(NamedTuple):

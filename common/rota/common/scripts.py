@@ -14,6 +14,7 @@ RECORD = "record"
 REGISTER = "register"
 LIMITS = "limits"
 SWITCH = "switch"  # without the library: see `plain`
+PAUSE = "pause"  # the same
 LIBRARY = ("lib", "fair", "ledger", "runs", "turns")  # in this order in front of the scripts
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 

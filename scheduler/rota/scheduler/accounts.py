@@ -4,12 +4,13 @@ The store's cursor of a job follows: behind it is what was enqueued or noted, or
 what falls due is seen to leave no gap, whoever was held up or was not there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rota.common.job import Job
 from rota.common.ledger import Missed, Note, Outcome
 from rota.common.run import Occurrence
 from rota.scheduler.calendar import Span, spans
+from rota.scheduler.withheld import Withhold
 
 Told = Occurrence | Note
 
@@ -17,7 +18,8 @@ Told = Occurrence | Note
 class Accounts:
     """The times of the jobs that are led, all in milliseconds since 1970."""
 
-    def __init__(self) -> None:
+    def __init__(self, withhold_of: Callable[[Job], Withhold | None] = lambda _: None) -> None:
+        self._withhold_of = withhold_of  # what may withhold a job beside its blackouts
         self._until: dict[str, int] = {}  # by TENANT/JOB
         self._since: dict[str, int] = {}  # from when on we lead it
 
@@ -53,9 +55,12 @@ class Accounts:
     def notes(self, job: Job, after_ms: int, until_ms: int, way: str = "") -> list[Note]:
         """Return notes on all that fell due after `after_ms` and until `until_ms`."""
         since_ms = min(max(after_ms, self._since.get(job.ref, after_ms)), until_ms)
+        withhold = self._withhold_of(job)
+        down = spans(job, after_ms, since_ms, withhold)
+        stalled = spans(job, since_ms, until_ms, withhold)
         return [
-            *(_note(job, span, Missed.DOWN, way) for span in spans(job, after_ms, since_ms)),
-            *(_note(job, span, Missed.STALLED, way) for span in spans(job, since_ms, until_ms)),
+            *(_note(job, span, Missed.DOWN, way) for span in down),
+            *(_note(job, span, Missed.STALLED, way) for span in stalled),
         ]
 
     def again(self, job: Job, cursor_ms: int, waiting: Sequence[Told]) -> list[Told]:
@@ -89,6 +94,6 @@ def _lost(job: Job, span: Span) -> Note:
 
 
 def _note(job: Job, span: Span, missed: Missed, way: str) -> Note:
-    if span.blackout:
-        return Note(job.ref, Outcome.BLACKOUT, span.blackout, *span[:3])
+    if span.outcome:
+        return Note(job.ref, span.outcome, span.detail, *span[:3])
     return Note(job.ref, Outcome.MISSED, missed, *span[:3], way)

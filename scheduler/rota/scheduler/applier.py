@@ -71,7 +71,7 @@ class Applier:
             contents.encode(new),
             known,
             at_ms=now_ms,
-            by=_user(),
+            by=user(),
             command=self._command,
             digest=digest,
             groups=len(config.groups),
@@ -95,7 +95,8 @@ class Applier:
         raise Refused("not applied: others apply other configurations all the time")
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who we are, as USER@HOST."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # a container may run as a user that has no name

@@ -11,7 +11,6 @@ from rota.common.job import Blackout, Job
 from rota.scheduler import between, once, zone
 
 _DAY_MS = 86_400_000
-_SEARCHED_MS = 100 * 366 * _DAY_MS
 
 
 class Window(NamedTuple):
@@ -32,16 +31,6 @@ def blackout_at(job: Job, due_ms: int) -> Window | None:
             start, end = (wall - span.offset for wall in found)
             return Window(blackout, max(start, span.start), min(end, span.end))
     return None
-
-
-def opening(job: Job, ms: int) -> int | None:
-    """Return the first moment, at or after `ms`, in no blackout; None if 100 years have none."""
-    moment = ms
-    while window := blackout_at(job, moment):
-        moment = window.end_ms
-        if moment > ms + _SEARCHED_MS:
-            return None
-    return moment
 
 
 def leave_time(blackouts: Iterable[Blackout]) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rota.scheduler import config_cli, dead_cli, ledger_cli, run_cli, session, shares_cli
+from rota.scheduler import config_cli, dead_cli, ledger_cli, pause_cli, run_cli, session, shares_cli
 from rota.scheduler.options import Output, OutputOption, check_ref
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ JobIdArgument = Annotated[
 
 app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
+app.add_typer(pause_cli.app)
 app.add_typer(dead_cli.app, name="dead")
 ledger_cli.add(app)
 shares_cli.add(app)
@@ -143,7 +144,7 @@ def next_(
     """Show the coming fire times of a job, in its zone and in UTC."""
     from rota.common import command
     from rota.common.clock import SystemClock
-    from rota.scheduler import output
+    from rota.scheduler import output, pausing
     from rota.scheduler.preview import preview, table
 
     with command.exit_codes():
@@ -155,8 +156,9 @@ def next_(
         output.write_line(f"{shown.job}  {shown.schedule}  ({shown.timezone})")
         columns, rows = table(shown)
         output.write_table("", columns, rows)
-        if shown.note:
-            output.write_line(shown.note)
+        paused = "" if config else session.ask(lambda link: pausing.tell(ref, link))
+        for line in filter(None, (shown.note, paused)):
+            output.write_line(output.printable(line))
 
 
 def _find_job(ref: str, config: Path | None) -> Any:
@@ -192,21 +194,30 @@ def status(
 ) -> None:
     """Show groups, workers, tenants and runs, with --tenant or --jobs the jobs as well.
 
+    Below that: what is paused, which breakers are open, which jobs are stale.
+
     A worker that registered last more than two periods ago, which are 5 s each, is marked silent.
     In JSON `jobs` is null when they were not asked for.
     """
+    import msgspec
+
     from rota.common import command
     from rota.common.catalog import Catalog
     from rota.common.clock import SystemClock
-    from rota.scheduler import output, status_page
+    from rota.scheduler import output, status_page, trouble, trouble_page
     from rota.scheduler import status as statuses
 
+    async def read(link: Any) -> tuple[statuses.Status, trouble.Trouble]:
+        gathered = await statuses.gather(Catalog(link), tenant, jobs=jobs)
+        return gathered, await trouble.find(link, tenant)
+
     with command.exit_codes():
-        gathered = session.ask(lambda link: statuses.gather(Catalog(link), tenant, jobs=jobs))
+        gathered, found = session.ask(read)
         if form is Output.JSON:
-            output.write_json(gathered)
+            output.write_json(msgspec.to_builtins(gathered) | msgspec.to_builtins(found))
         else:
             status_page.show(gathered, now=SystemClock())
+            trouble_page.show(found)
 
 
 @app.command()

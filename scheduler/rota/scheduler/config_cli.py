@@ -128,6 +128,7 @@ async def _plan(
 ) -> "tuple[Standing | Revision | None, Revision | None, Plan]":
     """Return what is applied, its revision, and what `config` would change."""
     from rota.common.catalog import Catalog
+    from rota.common.pauses import Pauses
     from rota.common.revisions import Unreadable
     from rota.scheduler import plan as plans
     from rota.scheduler.applier import Applier
@@ -146,6 +147,7 @@ async def _plan(
         now_ms=await applier.revisions.now_ms(),
         everything=everything,
     )
+    made = plans.with_overrides(made, await Pauses(link).read())
     return standing or known, known, made
 
 

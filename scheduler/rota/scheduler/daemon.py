@@ -7,10 +7,13 @@ import socket
 
 from structlog.typing import FilteringBoundLogger
 
+from rota.common import metrics
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.limiter import Limiter
 from rota.common.link import Link
+from rota.common.message import Completion
+from rota.common.pauses import Pauses
 from rota.common.revisions import Revision
 from rota.common.scripts import GATE_MS
 from rota.common.service import Loop
@@ -20,19 +23,25 @@ from rota.scheduler.applied import Applied
 from rota.scheduler.applier import Applier
 from rota.scheduler.awaited import Awaited
 from rota.scheduler.balance import Balance
+from rota.scheduler.breakers import Breakers
 from rota.scheduler.config import Config
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.follower import Follower
+from rota.scheduler.freshness import Freshness
+from rota.scheduler.gauges import Gauges
 from rota.scheduler.groups import Groups, Member
 from rota.scheduler.leader import Leader
 from rota.scheduler.led_group import LedGroup
 from rota.scheduler.limit_publisher import LimitPublisher
 from rota.scheduler.listener import Heard
+from rota.scheduler.pause_watch import PauseWatch
 from rota.scheduler.publisher import Publisher
 from rota.scheduler.reloader import Reloader
 from rota.scheduler.source import Source
+from rota.scheduler.tally import Tally
 from rota.scheduler.watcher import Watcher
+from rota.scheduler.withholding import Withholding
 
 
 class SchedulerDaemon:
@@ -67,12 +76,34 @@ class SchedulerDaemon:
         self._awaited = Awaited()
         self._failed = asyncio.Event()
         self._watching: set[asyncio.Task[None]] = set()
+        self._pauses = PauseWatch(
+            pauses=Pauses(self._link), changed=self._withheld_less, log=self._log
+        )
+        self._breakers = Breakers(catalog=self._catalog, changed=self._withheld_less, log=self._log)
+        self._withholding = Withholding(self._pauses, self._breakers)
+        self._freshness = Freshness(
+            catalog=self._catalog,
+            pauses=self._pauses,
+            led=self._led,
+            clock=self._clock,
+            log=self._log,
+        )
+        self._tally = Tally(self._clock)
+        self._gauges = Gauges(
+            awaited=self._awaited,
+            pauses=self._pauses,
+            breakers=self._breakers,
+            freshness=self._freshness,
+            led=self._led,
+        )
         self._dispatcher = Dispatcher(
             store=self._store,
             awaited=self._awaited,
             finished=lambda ref, at_ms: self.engine.finished(ref, at_ms),  # noqa: PLW0108 - built next
             postpone=lambda ref, due_ms: self.engine.postpone(ref, due_ms),  # noqa: PLW0108 - built next
             terms=lambda: {group: leader.term for group, leader in self._leaders.items()},
+            withhold_of=self._withholding.of,
+            tally=self._tally,
             clock=self._clock,
             log=self._log,
         )
@@ -80,6 +111,7 @@ class SchedulerDaemon:
             fire=self._dispatcher.fire,
             skipped=self._dispatcher.skipped,
             kept_back=self._dispatcher.kept_back,
+            withhold=self._withholding,
         )
         self._publisher = Publisher(catalog=self._catalog, log=self._log)
         self._limit_publisher = LimitPublisher(limiter=Limiter(self._store), log=self._log)
@@ -107,6 +139,9 @@ class SchedulerDaemon:
             self._limit_publisher,
             self._publisher,
             self._watcher,
+            self._pauses,
+            self._breakers,
+            self._freshness,
             self._follower,
         ]
         self._reloader = Reloader(source, apply=self.apply, log=self._log) if source else None
@@ -125,6 +160,7 @@ class SchedulerDaemon:
         await self._store.ping()
         if self._given is not None:
             await self.apply(self._given)
+        await self._pauses.look()
         await self._follower.look()
         self.engine.start()
         for loop in self._loops:
@@ -169,6 +205,11 @@ class SchedulerDaemon:
             return "no configuration was applied yet: sched apply CONFIG"
         return groups.unready(self._leaders)
 
+    def metrics(self) -> str:
+        """Return its numbers in Prometheus' text format."""
+        state = self._gauges.families(revision=self._follower.revision, ready=not self.unready())
+        return metrics.page([*state, *self._tally.families()])
+
     async def stop(self) -> None:
         """Send what was fired, give up our groups. Runs in flight go on; others await them.
 
@@ -189,6 +230,9 @@ class SchedulerDaemon:
         await self._limit_publisher.follow(applied.limits)  # before any run is enqueued
         await self._publisher.follow(applied.jobs)
         self._watcher.follow(applied.config.jobs)
+        self._breakers.follow(applied.config.jobs)
+        self._freshness.follow(applied)
+        self._gauges.follow(applied)
         await self._groups.follow(applied)
 
     def _member(self, group: str) -> Member:
@@ -199,9 +243,10 @@ class SchedulerDaemon:
             engine=self.engine,
             dispatcher=self._dispatcher,
             awaited=self._awaited,
+            withholding=self._withholding,
             clock=self._clock,
             log=self._log,
-            also=self._heard,
+            also=self._hear,
             watch=self._watch,
             lease_ms=self._lease_ms,
         )
@@ -215,6 +260,17 @@ class SchedulerDaemon:
             log=self._log,
         )
         return Member(leader, led)
+
+    def _led(self) -> list[str]:
+        return [group for group, leader in self._leaders.items() if leader.term]
+
+    def _hear(self, group: str, completion: Completion, at_ms: int) -> None:
+        self._tally.ended(completion)
+        if self._heard:
+            self._heard(group, completion, at_ms)
+
+    def _withheld_less(self) -> None:
+        self.engine.look_again(self._clock.now_ms())
 
     def _watch(self, loop: Loop) -> asyncio.Task[None]:
         """Fail as a whole when `loop` fails; the task may be cancelled when that has stopped."""

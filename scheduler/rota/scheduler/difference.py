@@ -129,6 +129,8 @@ def _written(job: Job) -> dict[str, Any]:
     told = {name: getattr(job, name) for name in job.__struct_fields__ if name != "blackouts"}
     when = job.schedule
     told["schedule"] = describe(job)
+    told["pause_after_failures"] = job.pause_after_failures or None
+    told["fresh_within_ms"] = job.fresh_within_ms or None
     told["timezone"] = when.timezone
     told["dst"] = {"gap": when.gap, "fold": when.fold}
     told["blackout"] = [blackout.text for blackout in job.blackouts] or None

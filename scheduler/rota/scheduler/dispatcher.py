@@ -19,9 +19,10 @@ from rota.common.service import Loop
 from rota.common.store import GATED, Store
 from rota.scheduler.accounts import Accounts
 from rota.scheduler.awaited import Awaited, InFlight
-from rota.scheduler.blackout import Window
 from rota.scheduler.delivery import PAUSE, Delivery
 from rota.scheduler.outbox import Outbox
+from rota.scheduler.tally import Tally
+from rota.scheduler.withheld import Withheld, Withhold
 
 Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
 Postpone = Callable[[str, int], None]  # TENANT/JOB and the due time, ms
@@ -38,6 +39,8 @@ class Dispatcher(Loop):
         finished: Finished,
         postpone: Postpone,
         terms: Callable[[], Mapping[str, int]],
+        withhold_of: Callable[[Job], Withhold | None] = lambda _: None,
+        tally: Tally | None = None,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -49,9 +52,10 @@ class Dispatcher(Loop):
         self._doomed: dict[str, str] = {}  # job_id and group of runs to cancel
         self._postponed: dict[str, Note] = {}  # by TENANT/JOB, how to note it if it is not fired
         self._clock = clock
+        self._tally = tally or Tally(clock)
         self._outbox = Outbox()
         self._delivery = Delivery(store, self._outbox, terms)
-        self._accounts = Accounts()
+        self._accounts = Accounts(withhold_of)
         self._bodies: dict[str, tuple[Job, bytes]] = {}  # by TENANT/JOB
         self._over: set[str] = set()  # job_ids heard to be over while a round trip is under way
 
@@ -118,16 +122,19 @@ class Dispatcher(Loop):
             **last,
         )
 
-    def kept_back(self, job: Job, due_ms: int, window: Window) -> None:
-        """Say that an occurrence is skipped because it falls due in a blackout."""
-        self._not_run(job, due_ms, Outcome.BLACKOUT, window.blackout.text)
+    def kept_back(self, job: Job, due_ms: int, withheld: Withheld) -> None:
+        """Say that an occurrence is not run because it is withheld: by a blackout, say."""
+        postponed = self._postponed.get(job.ref)
+        if postponed is not None and postponed.to_ms == due_ms:
+            del self._postponed[job.ref]
+        self._not_run(job, due_ms, withheld.outcome, withheld.detail)
         self.log.info(
             "occurrence_skipped",
             tenant=job.tenant,
             job=job.name,
             due=clocks.iso(due_ms),
-            reason="blackout",
-            window=window.blackout.text,
+            reason=withheld.outcome.value,
+            detail=withheld.detail,
         )
 
     def _supersede(self, job: Job, due_ms: int) -> None:
@@ -223,6 +230,7 @@ class Dispatcher(Loop):
         self._over.clear()
         told, delay = await self._delivery.turn()
         for (job, what), word, detail in told:
+            self._tally.told(what, word)
             if isinstance(what, Occurrence):
                 self._enqueued(job, what, word, detail)
             else:

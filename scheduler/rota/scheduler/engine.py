@@ -20,27 +20,36 @@ from apscheduler.triggers.base import BaseTrigger
 
 from rota.common.clock import epoch_ms, utc
 from rota.common.job import Job
-from rota.scheduler.blackout import Window, blackout_at, opening
 from rota.scheduler.schedule import After, due_of
+from rota.scheduler.withheld import Withheld, Withhold, by_blackout, opening
 
 _PARKED = utc(253_370_764_800_000)  # the year 9999: due when the run in flight is over
 
 Fire = Callable[[Job, int], None]  # a job and the time in ms at which it is due
-KeptBack = Callable[[Job, int, Window], None]  # the same, and the blackout's window
+KeptBack = Callable[[Job, int, Withheld], None]  # the same, and what withholds it
 
 
 class Engine:
     """Calls `fire` for each occurrence, and `skipped` where the job's last run is not over.
 
-    For one that falls due in a blackout it calls `kept_back`, and neither of the others.
+    For one that `withhold` withholds it calls `kept_back`, and neither of the others.
     """
 
-    def __init__(self, *, fire: Fire, skipped: Fire, kept_back: KeptBack) -> None:
+    def __init__(
+        self,
+        *,
+        fire: Fire,
+        skipped: Fire,
+        kept_back: KeptBack,
+        withhold: Withhold = by_blackout,
+    ) -> None:
         self._jobs: dict[str, Job] = {}
         self._fire = fire
         self._late: dict[str, int] = {}  # TENANT/JOB and due time of what waits for a run to end
         self._skipped = skipped
         self._kept_back = kept_back
+        self._withhold = withhold
+        self._delays: set[str] = set()  # TENANT/JOB of fixed delays that are kept back
         self._executor = _Awaiting(
             lambda ref, due_ms: fire(self._jobs[ref], due_ms), keep_back=self._keep_back
         )
@@ -74,6 +83,7 @@ class Engine:
         A run of it that is under way stays so.
         """
         self._late.pop(job.ref, None)
+        self._delays.discard(job.ref)
         self._jobs[job.ref] = job
         self._schedule(job, next_ms)
 
@@ -84,6 +94,7 @@ class Engine:
     def remove(self, ref: str) -> None:
         """Fire TENANT/JOB no more; harmless if it is unknown."""
         self._late.pop(ref, None)
+        self._delays.discard(ref)
         if self._jobs.pop(ref, None) is not None:
             self._executor.finished(ref)
             with suppress(JobLookupError):  # stopped
@@ -105,7 +116,7 @@ class Engine:
             return
         self._executor.finished(ref)
         late = self._late.pop(ref, None)
-        if late is not None:
+        if late is not None and not self._keep_back(ref, late):
             self._executor.adopt(ref)
             self._fire(job, late)
         if job.schedule.kind == "after":
@@ -122,6 +133,13 @@ class Engine:
         if job is not None and job.schedule.kind != "after":
             self._late[ref] = due_ms
 
+    def look_again(self, now_ms: int) -> None:
+        """Fire now the fixed delays that were kept back, and are so no more."""
+        for ref in [r for r in self._delays if self._withhold(self._jobs[r], now_ms) is None]:
+            self._delays.discard(ref)
+            with suppress(JobLookupError):  # stopped
+                self._scheduler.modify_job(ref, next_run_time=utc(now_ms))
+
     def next_ms(self, ref: str) -> int | None:
         """Return when TENANT/JOB is due next; None if that waits for its run to end."""
         job = self._scheduler.get_job(ref)
@@ -132,18 +150,23 @@ class Engine:
     def _schedule(self, job: Job, next_ms: int | None) -> None:
         self._scheduler.add_job(
             _never_called,
-            trigger=_Trigger(job),
+            trigger=_Trigger(job, lambda ms: self._withheld(job.ref, ms)),
             id=job.ref,
             next_run_time=_PARKED if next_ms is None else utc(next_ms),
             replace_existing=True,
         )
 
+    def _withheld(self, ref: str, due_ms: int) -> Withheld | None:
+        return self._withhold(self._jobs[ref], due_ms)
+
     def _keep_back(self, ref: str, due_ms: int) -> bool:
-        job = self._jobs[ref]
-        window = blackout_at(job, due_ms)
-        if window is not None:
-            self._kept_back(job, due_ms, window)
-        return window is not None
+        job, withheld = self._jobs[ref], self._withheld(ref, due_ms)
+        self._delays.discard(ref)
+        if withheld is not None:
+            self._kept_back(job, due_ms, withheld)
+            if job.schedule.kind == "after":
+                self._delays.add(ref)
+        return withheld is not None
 
     def _on_skipped(self, event: JobSubmissionEvent) -> None:
         for moment in event.scheduled_run_times:
@@ -153,34 +176,34 @@ class Engine:
 class _Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships without types
     """Asks a schedule when it is due."""
 
-    __slots__ = ("_due", "_job", "_parks")
+    __slots__ = ("_due", "_parks", "_withheld")
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, job: Job, withheld: Callable[[int], Withheld | None]) -> None:
         self._due = due_of(job)
+        self._withheld = withheld
         self._parks = isinstance(self._due, After)
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
         """Return the due time after `previous`; a fixed delay is parked until its run ends.
 
-        Of what is late the last is fired, for all of them: those in a blackout are passed over.
+        Of what is late the last is fired, for all of them: those that are withheld are passed over.
         """
         if self._parks:
             return self._reopened(previous)
         now_ms = epoch_ms(now)
         due_ms = self._due.next_after(epoch_ms(previous or now))
         while due_ms is not None and due_ms <= now_ms:
-            window = blackout_at(self._job, due_ms)
-            if window is None:
+            withheld = self._withheld(due_ms)
+            if withheld is None:
                 break
-            due_ms = self._due.next_after(window.end_ms - 1)
+            due_ms = self._due.next_after(min(withheld.end_ms - 1, now_ms))
         return None if due_ms is None else utc(due_ms)
 
     def _reopened(self, previous: datetime | None) -> datetime:
-        """Return the end of the blackout that keeps a fixed delay back: no run of it will end."""
-        if previous is None or blackout_at(self._job, epoch_ms(previous)) is None:
+        """Return until when a fixed delay is kept back, if it is: no run of it will end."""
+        if previous is None or self._withheld(epoch_ms(previous)) is None:
             return _PARKED
-        opens = opening(self._job, epoch_ms(previous))
+        opens = opening(self._withheld, epoch_ms(previous))
         return _PARKED if opens is None else utc(opens)
 
 

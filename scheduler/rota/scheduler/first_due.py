@@ -3,15 +3,21 @@
 from rota.common.catalog import Slot
 from rota.common.job import Job
 from rota.scheduler.applied import UNKNOWN, Since
-from rota.scheduler.blackout import blackout_at
 from rota.scheduler.schedule import Due, due_of, phase
+from rota.scheduler.withheld import Withhold, by_blackout
 
 
-def first_due(job: Job, slot: Slot, now_ms: int, since: Since = UNKNOWN) -> int | None:
+def first_due(
+    job: Job,
+    slot: Slot,
+    now_ms: int,
+    since: Since = UNKNOWN,
+    withhold: Withhold = by_blackout,
+) -> int | None:
     """Return when `job` is due first after a start of the scheduler, ms; None: after its run.
 
     What was missed while no scheduler ran is made up for once, at once: the last missed occurrence
-    that lies in no blackout. What its schedule was not yet due for, when it was applied, was not
+    that is not withheld. What its schedule was not yet due for, when it was applied, was not
     missed.
     A job that never ran starts at its own place within its period, so that thousands of tenants
     that were set up together do not run together.
@@ -21,7 +27,7 @@ def first_due(job: Job, slot: Slot, now_ms: int, since: Since = UNKNOWN) -> int 
         return None if slot.run else _after(job, slot, now_ms, since)
     floor = _floor(slot, since)
     if floor and not slot.run:
-        missed = _missed(job, due, floor, now_ms)
+        missed = _missed(job, due, (floor, now_ms), withhold)
         if missed is not None:
             return missed
     return due.next_after(now_ms)
@@ -50,11 +56,12 @@ def _after(job: Job, slot: Slot, now_ms: int, since: Since) -> int:
     return due_ms if due_ms > since.changed_ms else since.changed_ms + place
 
 
-def _missed(job: Job, due: Due, since_ms: int, now_ms: int) -> int | None:
+def _missed(job: Job, due: Due, between: tuple[int, int], withhold: Withhold) -> int | None:
+    since_ms, now_ms = between
     missed = due.last_until(now_ms)
     while missed is not None and missed > since_ms:
-        window = blackout_at(job, missed)
-        if window is None:
+        withheld = withhold(job, missed)
+        if withheld is None:
             return missed
-        missed = due.last_until(window.start_ms - 1)
+        missed = due.last_until(max(withheld.start_ms - 1, since_ms))
     return None

@@ -12,7 +12,9 @@ from rota.common.errors import NotFound
 from rota.common.job import Job
 from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome
 from rota.common.link import Link
+from rota.common.pauses import Pauses
 from rota.common.retention import USUAL, Retention
+from rota.scheduler import pausing, trouble
 
 _SECOND, _MINUTE = 1_000, 60_000
 
@@ -23,9 +25,10 @@ WHY: dict[str, str] = {
     Outcome.LATE: "it was too late to make up for it",
     Outcome.SHED: "too many runs of the tenant were queued",
     Outcome.PAUSED: "",  # by whom, and why, is its text
-    Outcome.BREAKER: "the job kept failing, and rested",
+    Outcome.BREAKER: "",  # how many runs have died is its text
     Missed.DOWN: "no scheduler led the group",
     Missed.STALLED: "the scheduler was held up",
+    Missed.PAUSE: "it was paused before its turn came",
 }
 
 
@@ -39,6 +42,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     current: Attempts | None  # the run in flight
     entries: list[Entry]  # by the time they were due, the latest first
     kept: Retention = USUAL  # how much is kept
+    trouble: list[str] = []  # why it does not run, or not as it should, now
 
     @property
     def zone(self) -> ZoneInfo:
@@ -65,16 +69,30 @@ async def read(ref: str, link: Link, now_ms: int) -> History:
             f"no job {ref} is known to the store, and none of that name has run in the last days"
             " (`sched status` lists the groups and tenants)"
         )
+    # In this order: a run that ends in between is not left out.
+    current = await ledger.current(group, ref)
+    entries = await ledger.of(group, ref, now_ms)
     return History(
         ref=ref,
         group=group,
         job=job,
         now_ms=now_ms,
-        # In this order: a run that ends in between is not left out.
-        current=await ledger.current(group, ref),
-        entries=await ledger.of(group, ref, now_ms),
+        current=current,
+        entries=entries,
         kept=await ledger.retention(group),
+        trouble=await _trouble(ref, job, link),
     )
+
+
+async def _trouble(ref: str, job: Job | None, link: Link) -> list[str]:
+    """Return in words what keeps a job from running, or succeeding."""
+    pauses = await Pauses(link).read()
+    lines = [told] if (told := pausing.told(ref, pauses)) else []
+    if job is not None:
+        found = await trouble.find(link, job.tenant)
+        lines += [trouble.resting(row) for row in found.breakers if row.job == ref]
+        lines += [trouble.aged(row) for row in found.stale if row.job == ref]
+    return lines
 
 
 def span(ms: int) -> str:

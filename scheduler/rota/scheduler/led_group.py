@@ -21,6 +21,7 @@ from rota.scheduler.first_due import accounted_ms, first_due
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.sweeper import Sweeper
+from rota.scheduler.withholding import Withholding
 
 _AT_A_TIME = 20  # jobs that are taken up before others have their turn
 _CHUNK = 200  # jobs whose slots are read in one go, shortly before they are changed or compared
@@ -38,6 +39,7 @@ class LedGroup:
         engine: Engine,
         dispatcher: Dispatcher,
         awaited: Awaited,
+        withholding: Withholding,
         clock: Clock,
         log: FilteringBoundLogger,
         also: Heard | None,
@@ -52,9 +54,8 @@ class LedGroup:
         self._changing = asyncio.Lock()  # held by whoever puts jobs into the engine
         self._store = store
         self._catalog = catalog
-        self._engine = engine
-        self._dispatcher = dispatcher
-        self._awaited = awaited
+        self._engine, self._dispatcher = engine, dispatcher
+        self._awaited, self._withholding = awaited, withholding
         self._clock = clock
         self._log = log
         self._also = also
@@ -137,6 +138,7 @@ class LedGroup:
             if self._held.pop(ref, None) is not None:
                 self._engine.remove(ref)
                 self._dispatcher.leave(ref)
+                self._withholding.leave(ref)
 
     async def follow(self, jobs: Sequence[Job], since: Mapping[str, Since]) -> None:
         """Have these jobs from now on; of those in the engine only what differs is touched.
@@ -193,7 +195,7 @@ class LedGroup:
             slot = slot._replace(run=slot.run or job.ref)
         elif slot.run:
             slot = slot._replace(run=None, ended_ms=now_ms)
-        next_ms = first_due(job, slot, now_ms, since)
+        next_ms = first_due(job, slot, now_ms, since, self._withholding)
         self._dispatcher.see_out(self._held[job.ref], min(since.changed_ms, now_ms))
         self._dispatcher.take_up(
             job,
@@ -225,7 +227,8 @@ class LedGroup:
         if run is not None:
             self._awaited.add(run)
             slot = slot._replace(run=run.job_id)
-        next_ms = first_due(job, slot, now_ms, since)
+        self._withholding.take_up(job, slot)
+        next_ms = first_due(job, slot, now_ms, since, self._withholding)
         self._dispatcher.take_up(
             job,
             until_ms=accounted_ms(slot, since, now_ms),
@@ -269,6 +272,7 @@ class LedGroup:
             self._log.info("gate_closed", group=self._group)
 
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
+        self._withholding.heard(completion, at_ms)
         if completion.outcome == "retrying":
             assert self._sweeper is not None
             self._sweeper.wake()

@@ -36,6 +36,8 @@ def runs(
             output.write_json(history.as_data(found, count))
             return
         columns = ("DUE", "OUTCOME", "ATTEMPTS", "WAITED", "TOOK", "WORKER", "NOTE")
+        for line in found.trouble:
+            output.write_line(output.printable(line))
         output.write_table(f"{ref} ({found.zone})", columns, history.rows(found, count))
         if not found.entries and not found.current:
             output.write_line("nothing yet")
@@ -51,9 +53,10 @@ def why(ref: Ref, at: At = "", form: OutputOption = Output.TABLE) -> None:
         found = _read(ref)
         moment = whys.moment(at, found) if at else None
         lines = whys.tell(found, moment)
+        told = lines[lines.index("") + 1 :]
         if form is Output.JSON:
             entries = [history.data_of(entry) for entry in whys.find(found, moment)]
-            output.write_json({"job": ref, "entries": entries, "told": lines[2:]})
+            output.write_json({"job": ref, "entries": entries, "now": found.trouble, "told": told})
             return
         for line in lines:
             output.write_line(output.printable(line))

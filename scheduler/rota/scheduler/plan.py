@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from rota.common import duration
+from rota.common import clock, duration
 from rota.common.catalog import Catalog
 from rota.common.job import Job
+from rota.common.pauses import PauseSet
 from rota.scheduler import difference
 from rota.scheduler.applied import timing
 from rota.scheduler.applier import Standing
@@ -64,6 +65,15 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     running: str | None = None  # job_id of its run in flight, which goes on as it was sent
 
 
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator did, and no configuration undoes."""
+
+    paused: str  # TENANT or TENANT/JOB
+    since: str
+    by: str
+    why: str
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How much would change."""
 
@@ -99,6 +109,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     added: list[JobPlan]
     changed: list[JobPlan]
     removed: list[JobPlan]
+    overrides: list[Override] = []  # that stay
 
 
 async def make(
@@ -141,6 +152,20 @@ async def make(
             for job in some(found.removed)
         ],
     )
+
+
+def with_overrides(plan: Plan, pauses: PauseSet) -> Plan:
+    """Return `plan` with what stays whatever is applied."""
+    overrides = [
+        Override(
+            paused=name,
+            since=clock.iso(pause.since_ms // 1000 * 1000),
+            by=pause.by,
+            why=pause.why,
+        )
+        for name, pause in pauses.all_lasting.items()
+    ]
+    return msgspec.structs.replace(plan, overrides=overrides)
 
 
 async def _running(jobs: Sequence[Job], catalog: Catalog) -> dict[str, str]:

@@ -10,6 +10,7 @@ from rota.common.revisions import Revision
 from rota.scheduler import output
 from rota.scheduler.plan import Field, JobPlan, Plan
 
+_SHOWN = 10  # overrides
 _LONGEST = 100  # characters of a value
 
 
@@ -17,10 +18,12 @@ def show(plan: Plan, against: Revision | None) -> None:
     """Print a plan: counts first, then what is added (+), changed (~) and removed (-)."""
     if not plan.changes:
         output.write_line(f"nothing to change: {_named(against)} says the same")
+        _show_overrides(plan)
         return
     output.write_line(f"against {_named(against)}")
     for line in _counts(plan):
         output.write_line(line)
+    _show_overrides(plan)
     output.write_line("")
     for line in _lines(plan):
         output.write_line(output.printable(line))
@@ -40,6 +43,18 @@ def show_revisions(kept: Sequence[Revision], current: str) -> None:
     output.write_table("REVISIONS", columns, rows)
     if not kept:
         output.write_line("nothing was applied yet: sched apply CONFIG")
+
+
+def _show_overrides(plan: Plan) -> None:
+    """Print what stays whatever is applied: what operators have paused."""
+    if plan.overrides:
+        output.write_line("  overrides that stay")
+    for each in plan.overrides[:_SHOWN]:
+        why = f": {each.why}" if each.why else ""
+        line = f"    {each.paused} is paused, since {each.since} by {each.by}{why}"
+        output.write_line(output.printable(line))
+    if (left := len(plan.overrides) - _SHOWN) > 0:
+        output.write_line(f"    ... and {left} more; `sched status` shows them")
 
 
 def _named(revision: Revision | None) -> str:

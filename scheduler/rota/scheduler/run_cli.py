@@ -22,7 +22,10 @@ ConfigArgument = Annotated[
 ]
 HealthOption = Annotated[
     str,
-    typer.Option(metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."),
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Serve /livez, /readyz and /metrics there; nowhere if not given.",
+    ),
 ]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Apply CONFIG again when its files change.")

@@ -15,6 +15,7 @@ from rota.common.message import Completion, Failure
 from rota.common.run import Occurrence
 from rota.common.state import Operation
 from rota.common.store import GATED, Store
+from rota.scheduler import pausing
 
 KEEP_MS = 3_600_000  # how long the result of a triggered run is kept
 
@@ -46,6 +47,8 @@ async def start(ref: str, link: Link, *, wait: bool) -> tuple[str, Ended | None]
     job = await find(ref, catalog)
     after = await store.last_completion(job.group)
     run_id = await trigger(job, store=store, clock=SystemClock())
+    if told := await pausing.tell(ref, link):
+        sys.stderr.write(f"{told}; this run is carried out all the same\n")
     if not wait:
         return run_id, None
     try:

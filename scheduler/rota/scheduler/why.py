@@ -83,7 +83,7 @@ def tell(history: History, at: Moment | None) -> list[str]:
             else _run(history, entry)
         )
     ]
-    return [head, "", *(told or _nothing(history, at))]
+    return [head, *history.trouble, "", *(told or _nothing(history, at))]
 
 
 def _is_meant(entry: Entry, at: Moment, history: History) -> bool:

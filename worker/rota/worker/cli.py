@@ -23,7 +23,10 @@ app = typer.Typer(
 
 HealthOption = Annotated[
     str,
-    typer.Option(metavar="HOST:PORT", help="Serve /livez and /readyz there; nowhere if not given."),
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Serve /livez, /readyz and /metrics there; nowhere if not given.",
+    ),
 ]
 
 

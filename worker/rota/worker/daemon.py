@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from rota.common import metrics
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import StoreError
@@ -28,6 +29,7 @@ from rota.worker.renewer import Renewer
 from rota.worker.runner import Runner
 from rota.worker.stall import Stall
 
+_OUTCOMES = ("succeeded", "retrying", "dead", "cancelled", "lost")  # of attempts, usually
 _EXIT_MS = 1_000  # how long the process may take to end behind its last round trip
 _LAST_WORDS = 2.0  # seconds that a handler may take to end when the grace time is over
 
@@ -145,6 +147,24 @@ class WorkerDaemon:
         if self._registrar.failed.is_set():
             return "a part has failed"
         return self._courier.unready() or self._renewer.unready()
+
+    def metrics(self) -> str:
+        """Return its numbers in Prometheus' text format."""
+        attempts = metrics.Counter(
+            "rota_attempts_total", "Attempts that have ended, by how.", "outcome", _OUTCOMES
+        )
+        for outcome, count in self._runner.counts.items():
+            attempts.add(outcome, count)
+        slots = self._options.concurrency
+        return metrics.page(
+            [
+                metrics.gauge("rota_ready", "Whether /readyz says so.", not self.unready()),
+                metrics.gauge("rota_slots", "The most runs at a time.", slots),
+                metrics.gauge("rota_slots_busy", "Runs that it holds.", len(self._held)),
+                attempts.family(),
+                self._runner.seconds.family(),
+            ]
+        )
 
     async def stop(self) -> None:
         """Claim no more, finish within the grace time, give the rest back, uncounted.

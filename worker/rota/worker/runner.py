@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common import backoff, message
 from rota.common.clock import Clock
 from rota.common.message import Completion, Failure, JobRequest
+from rota.common.metrics import Histogram
 from rota.common.run import Ended, Resting
 from rota.worker.arguments import BadArguments
 from rota.worker.children import Children, RemoteFailure
@@ -24,6 +25,7 @@ from rota.worker.invoke import encode_result, failure_of, invoke
 from rota.worker.registry import Handler, Jobs
 from rota.worker.stall import Stall
 
+_BOUNDS = (0.01, 0.05, 0.25, 1, 5, 30, 60, 300, 1800, 3600, 14400)  # seconds
 _SLACK = 1.0  # seconds within which a child process that was killed is gone
 
 Report = Callable[[HeldRun, "Ended | Resting | None"], None]
@@ -55,6 +57,7 @@ class Runner:
         self._clock = clock
         self._log = log
         self._random = Random()
+        self.seconds = Histogram("rota_attempt_seconds", "How long attempts took.", _BOUNDS)
         self.counts: Counter[str] = Counter()  # of attempts, by outcome; or as lost, or released
 
     def begin(self, held: HeldRun, report: Report) -> None:
@@ -86,6 +89,7 @@ class Runner:
             else:
                 outcome = task.result()
         self.counts[_word(held, outcome)] += 1
+        self.seconds.observe(self._clock.monotonic() - held.started_at)
         report(held, None if held.lost or held.given_back else outcome)
 
     async def _attempt(self, held: HeldRun) -> Ended | Resting:

@@ -83,6 +83,16 @@ local function until_first(key)
   return first[2] and math.max(0, tonumber(first[2]) - now) or -1
 end
 
+-- How a job's runs fare, as fields of its slot: when one succeeded last, and how many in a row died
+-- since then. One that was cancelled counts neither way.
+local function fortune(slot, outcome, failures)
+  if outcome == 'dead' then return 'failures', int((failures or 0) + 1), 'failed', NOW end
+  if outcome == 'succeeded' then
+    if failures then call('HDEL', slot, 'failures', 'failed') end
+    return 'ok', NOW
+  end
+end
+
 -- Tell who listens how an attempt of `run` ended, and for how long the run was queued: the latter is
 -- told by what it follows from, as that costs the store less.
 local function publish(run, completion)
@@ -95,10 +105,11 @@ end
 local function finish(run, outcome, completion, result)
   local ref = run.tenant .. '/' .. run.job
   local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. ref
-  local s = call('HMGET', slot, 'run', 'fence', 'ended')
+  local s = call('HMGET', slot, 'run', 'fence', 'ended', 'failures')
   if s[1] == run.id then call('HDEL', slot, 'run') end
   if tonumber(s[2] or 0) < tonumber(run.fence) then
-    call('HSET', slot, 'ended', NOW, 'outcome', outcome, 'last', run.id, 'fence', run.fence)
+    call('HSET', slot, 'ended', NOW, 'outcome', outcome, 'last', run.id, 'fence', run.fence,
+         fortune(slot, outcome, s[4]))
   end
   publish(run, completion)
   note_end(run, ref, outcome, completion, s[3])

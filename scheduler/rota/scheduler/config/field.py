@@ -195,6 +195,15 @@ def attempts(value: Any) -> int:
     return value
 
 
+def failures(value: Any) -> int:
+    """Return after how many failures a job rests."""
+    if type(value) is not int:
+        raise FieldError(f"expected a number of runs from 1 to 1000, got {kind(value)}")
+    if not 1 <= value <= 1000:  # noqa: PLR2004 - as the schema says
+        raise FieldError(f"{value} is out of range", "write a number of runs from 1 to 1000")
+    return value
+
+
 def args(value: Any) -> dict[str, Any]:
     """Return a job's args when a message can carry them."""
     if type(value) is not dict:

@@ -107,6 +107,29 @@ Overlap = Annotated[
         extra_json_schema={"enum": ["skip", "cancel"]},
     ),
 ]
+PauseAfterFailures = Annotated[
+    Annotated[int, Meta(ge=1, le=1000)] | None,
+    Meta(
+        description="After so many runs in a row that died the job rests: its breaker is open, "
+        "until a run that is tried from time to time succeeds. null: it never does.",
+        examples=[10],
+    ),
+]
+ProbeAfter = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="How long a job rests whose breaker is open, until one run is tried.",
+        examples=["10m"],
+    ),
+]
+FreshWithin = Annotated[
+    Annotated[str, Meta(pattern=duration.PATTERN)] | None,
+    Meta(
+        description="How long ago its last success may be; then an alert is raised. null: never.",
+        examples=["26h"],
+    ),
+]
 Priority = Annotated[
     str,
     Meta(

@@ -46,6 +46,8 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "kill_after": (field.length, "a duration such as 10s"),
     "backoff": (field.length, "a duration such as 10s"),
     "max_backoff": (field.length, "a duration such as 10m"),
+    "probe_after": (field.length, "a duration such as 10m"),
+    "fresh_within": (field.length, "a duration such as 26h"),
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
     "overlap": (field.overlap, "`skip` or `cancel`"),
     "priority": (field.priority, "`high`, `normal` or `low`"),
@@ -53,6 +55,7 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "attempts": field.attempts,
+    "pause_after_failures": field.failures,
     "args": field.args,
     "weight": limit.weight,
     "max_concurrency": limit.number,
@@ -62,6 +65,7 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "days": limit.days,
 }
 _MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
+_NONE: Final = ("pause_after_failures", "fresh_within")  # of a job, or of the defaults: null
 _ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
 _NOTHING: Final = JobSpec()  # what a job stands on that no template brings
 
@@ -208,6 +212,8 @@ class Inspection(Reader):
 
     def _checks(self, pairs: Pairs, base: JobSpec | None) -> None:
         for name, (_, node) in pairs.items():
+            if name in _NONE and self._plain(node) is None:
+                continue
             if name in _TEXTS:
                 check, expected = _TEXTS[name]
                 text = self._text(node, expected)

@@ -18,6 +18,7 @@ from rota.scheduler.config.form import (
     Burst,
     Cron,
     Every,
+    FreshWithin,
     Handler,
     Jitter,
     KillAfter,
@@ -25,8 +26,10 @@ from rota.scheduler.config.form import (
     MaxConcurrency,
     Name,
     Overlap,
+    PauseAfterFailures,
     Phase,
     Priority,
+    ProbeAfter,
     RateLimit,
     Rest,
     Timeout,
@@ -133,6 +136,9 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
+    pause_after_failures: PauseAfterFailures | UnsetType = UNSET
+    probe_after: ProbeAfter | UnsetType = UNSET
+    fresh_within: FreshWithin | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
 
 
@@ -158,6 +164,9 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
+    pause_after_failures: PauseAfterFailures | UnsetType = UNSET
+    probe_after: ProbeAfter | UnsetType = UNSET
+    fresh_within: FreshWithin | UnsetType = UNSET
     weight: Weight | UnsetType = UNSET
     max_concurrency: MaxConcurrency | UnsetType = UNSET
     rate_limit: RateLimit | UnsetType = UNSET
@@ -229,6 +238,9 @@ BUILT_IN: Final = DefaultsSpec(
     timeout="15m",
     kill_after="10s",
     overlap="skip",
+    pause_after_failures=None,
+    probe_after="10m",
+    fresh_within=None,
     retry=RetrySpec(attempts=3, backoff="10s", max_backoff="10m"),
     ledger=LedgerSpec(runs=USUAL.runs, days=USUAL.days),
 )

@@ -216,6 +216,8 @@ def _job(
     args = {} if isinstance(spec.args, UnsetType) else field.args(spec.args)
     own = spec.blackout
     usual = ground.defaults
+    most = first(spec.pause_after_failures, usual.pause_after_failures)
+    fresh = first(spec.fresh_within, usual.fresh_within)
     return Job(
         tenant=tenant,
         name=field.name(name) if name else name,
@@ -228,6 +230,9 @@ def _job(
         kill_after_ms=field.length(first(spec.kill_after, usual.kill_after)),
         retry=retry(spec.retry, usual.retry),
         overlap=field.overlap(first(spec.overlap, usual.overlap)),
+        pause_after_failures=field.failures(most) if most is not None else 0,
+        probe_after_ms=field.length(first(spec.probe_after, usual.probe_after)),
+        fresh_within_ms=field.length(fresh) if fresh is not None else 0,
         priority=field.priority(first(spec.priority, "normal")),
     )
 

@@ -1,0 +1,31 @@
+"""What is paused, rests or is stale, as people read it."""
+
+from rota.scheduler import output
+from rota.scheduler.trouble import Trouble
+
+_SHOWN = 30  # rows of a table; the rest is counted
+
+
+def show(found: Trouble) -> None:
+    """Print a table of each kind that there is."""
+    _show(
+        f"PAUSED ({output.counted(sum(row.jobs for row in found.paused), 'job')})",
+        ("TENANT OR JOB", "JOBS", "SINCE", "BY", "WHY"),
+        [(row.paused, row.jobs, row.since, row.by, row.why or None) for row in found.paused],
+    )
+    _show(
+        "BREAKERS OPEN",
+        ("JOB", "DEAD IN A ROW", "THE LAST", "TRIED AGAIN FROM"),
+        [(row.job, row.failures, row.last, row.probe) for row in found.breakers],
+    )
+    _show(
+        "STALE",
+        ("JOB", "FRESH WITHIN", "LAST SUCCESS", "STALE SINCE"),
+        [(row.job, row.fresh_within, row.last or "never", row.since) for row in found.stale],
+    )
+
+
+def _show(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    output.write_table(title, columns, rows[:_SHOWN])
+    if len(rows) > _SHOWN:
+        output.write_line(f"  ... and {len(rows) - _SHOWN} more; -o json has them all\n")
