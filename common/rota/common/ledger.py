@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from rota.common import clock, keys, scripts
+from rota.common import clock, keys, progress, scripts
 from rota.common.job import job_id
 from rota.common.link import Link
+from rota.common.progress import Sum
 
 _DAY_MS = 86_400_000
 _STAMP = "%Y%m%dT%H%M%S"
@@ -71,6 +72,7 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[tuple[str, str]] = []  # of the last three failed attempts: kind, and a short text
     replays: int = 0  # how often it was a dead letter, and was replayed
     way: str = ""  # job_id of the run in favour of which it is gone
+    units: list[Sum] = []  # of its work, all attempts together; of at most four kinds
 
     @property
     def at_ms(self) -> int:
@@ -113,6 +115,7 @@ class _Run(msgspec.Struct, array_like=True, tag=1):
     errors: list[tuple[str, str]] = []
     replays: int = 0
     way: str = ""
+    units: list[Sum] = []
 
 
 class _Stretch(msgspec.Struct, array_like=True, tag=2):
@@ -147,7 +150,7 @@ class Ledger:
         run_id = await self._link.command("HGET", keys.slot(group, ref), "run")
         if not run_id:
             return None
-        fields = ("state", "due", "queued", "at", "attempt", "worker", "past")
+        fields = ("state", "due", "queued", "at", "attempt", "worker", "past", "units")
         key = keys.run(group, run_id.decode())
         row = await self._link.command("HMGET", key, *fields)
         return _in_flight(run_id.decode(), row) if row[0] else None
@@ -162,7 +165,7 @@ class Ledger:
 
 
 def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
-    state, due, queued, at, attempt, worker, past = (value or b"" for value in row)
+    state, due, queued, at, attempt, worker, past, units = (value or b"" for value in row)
     first_ms, errors, replays = _past.decode(past) if past else (0, [], 0)
     queued_ms, ahead, others = _queued(queued.decode(), int(due or 0))
     return Attempts(
@@ -179,6 +182,7 @@ def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
         worker=worker.decode(),
         errors=errors,
         replays=replays,
+        units=progress.sums(units),
     )
 
 
@@ -228,6 +232,7 @@ def _attempts(ref: str, raw: _Run) -> Attempts:
         errors=raw.errors,
         replays=raw.replays,
         way=f"{ref}:{raw.way}" if raw.way else "",
+        units=raw.units,
     )
 
 
