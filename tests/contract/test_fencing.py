@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rota.common import keys
-from rota.common.progress import Note, Noting
+from rota.common.noting import Note, Noting
 from rota.common.run import Claimed
 from rota.common.state import State
 from rota.common.store import Store

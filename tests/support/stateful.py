@@ -8,8 +8,9 @@ from rota.common import keys, message
 from rota.common.clock import SystemClock
 from rota.common.intervention import Intervention
 from rota.common.ledger import Note
-from rota.common.progress import Note as UnitsNote
-from rota.common.progress import Noting, Tally, sums
+from rota.common.noting import Note as UnitsNote
+from rota.common.noting import Noting
+from rota.common.progress import Tally, sums
 from rota.common.recording import Recording
 from rota.common.run import Claimed, Occurrence
 from rota.common.state import TRANSITIONS, Operation, State

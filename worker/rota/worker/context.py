@@ -172,36 +172,24 @@ class Context:
         skip_invalid: type[Exception] | tuple[type[Exception], ...] = (),
         **rules: Any,
     ) -> Units[_T, Any]:
-        """Cut items into units of work that are committed one after the other, each as a whole.
+        """Cut items into units of work, each of which is committed as a whole; see `Units`.
 
             async for unit in ctx.units(orders, size=100, transaction=session.begin):
                 async with unit as tx:
                     for order in unit:
                         await bill(tx, order)
 
-        In a plain function: `for unit in ctx.units(...)` and `with unit`.
-
-        A unit that is left without an error is committed, and kept in the store before the next one
-        begins: another attempt of the run goes on behind it. Only if the process dies between the
-        two is one unit done again, so make it idempotent by `unit.key`, or write `unit.end` in the
-        same transaction and hand it back as `done`. Left with an error it is rolled back by its
-        transaction, tried again, then split in halves until the item at fault is alone. That one
-        is skipped and counted, or else its error is raised: the attempt fails, and what was before
-        the item is committed. `rota.worker.Fatal` is raised at once, and so is a cancellation.
-
         items: a sequence, an iterable, an async iterable, or a function that returns one from a
-            position on. In the same order at each attempt! No more than a unit is held in memory.
-        size: items in a unit
-        transaction: opens a context manager that commits, or rolls back if an error passes through
-            it. Without, open one inside of `async with unit`, or without that: then a unit is done
-            when the next one is asked for, and an error ends the attempt.
-        name: tells apart several loops of one handler; the progress has it as its phase
-        done: how many items are committed for sure, from what the handler itself has written
-        total: how many items there are, if they have no `len()`
-        retries: how often a unit is tried again as it is, within one attempt
-        split: whether to look for the item at fault also if its error is not in `skip_invalid`
-        skip_invalid: errors that mean that an item can't be processed: it is skipped, and told
-        max_skipped: with one more the run is given up, with `rota.worker.TooManySkipped`
+            position on; in the same order at each attempt
+        size: items in a unit; no more than these are held in memory
+        transaction: opens a context manager that commits, or rolls back when an error passes
+        name: tells apart several loops of one handler; the phase of the progress
+        done: how many items are committed for sure, by what the handler itself has written
+        total: how many there are, if they have no `len()`
+        retries: how often a unit is tried again as it is, within this attempt
+        split: whether to look for the item at fault for any error, not only for invalid items
+        skip_invalid: errors that mean that an item can't be processed: it is skipped and told
+        max_skipped: one more gives the run up, by `TooManySkipped`
         """
         invalid = skip_invalid if isinstance(skip_invalid, tuple) else (skip_invalid,)
         defaults = {"name": "", "done": 0, "total": 0, "retries": 1, "split": True}

@@ -43,7 +43,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
     number: int  # different for each note of the child
     fence: int  # of the run: it may have ended meanwhile
     asked: bool
-    progress: bytes  # this and `units` as in `rota.common.progress.Note`
+    progress: bytes  # this and `units` as in `rota.common.noting.Note`
     units: bytes
 
 

@@ -15,7 +15,7 @@ class Line(Protocol):
     """The way of one attempt to the store. Any thread may use it."""
 
     def send(self, *, asked: bool = False, progress: bytes = b"", units: bytes = b"") -> "Answer":
-        """Send what `rota.common.progress.Note` describes; return at once.
+        """Send what `rota.common.noting.Note` describes; return at once.
 
         The answer comes when the store has it, as soon as there is one.
         """

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.errors import StoreError
-from rota.common.progress import Note, Noting, Told
+from rota.common.noting import Note, Noting
+from rota.common.progress import Told
 from rota.common.run import Claimed
 from rota.common.service import Loop
 from rota.common.store import Store

@@ -46,7 +46,23 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Units(Generic[T_co, X_co]):
-    """Units of work, made by `Context.units`. Loop over it once: with `async for`, or `for`."""
+    """Units of work, made by `Context.units`. Loop over it once.
+
+    With `async for` and `async with`; in a plain function with `for` and `with`.
+
+    A unit that is left without an error is committed, and its end is kept in the store before the
+    next one begins: another attempt of the run goes on behind it. Only if the process dies between
+    the two, one unit is done again. Make it idempotent by `unit.key`, or write `unit.end` in its
+    transaction and hand that back as `done`.
+
+    A unit that is left with an error is rolled back by its transaction and tried again, then split
+    in halves until the item at fault is alone. An invalid one is skipped. For any other its error
+    is raised, with what is before the item committed: the attempt fails. `Fatal`, `Cancelled` and
+    a cancellation are raised at once.
+
+    Without a transaction open one inside of `async with unit`. A unit that is not entered is done
+    when the next one is asked for; an error then ends the attempt, and `break` leaves it undone.
+    """
 
     def __init__(
         self,
