@@ -148,6 +148,8 @@ def _note(entry: Attempts) -> str:
 def data_of(entry: Entry) -> dict[str, Any]:
     """Return an entry for programs."""
     data: dict[str, Any] = msgspec.to_builtins(entry)
+    if isinstance(entry, Attempts):
+        data["units"] = [msgspec.structs.asdict(each) for each in entry.units]
     found: dict[str, Any] = {}
     for name, value in data.items():
         if name.endswith("_ms"):
