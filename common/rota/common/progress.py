@@ -27,12 +27,6 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         """Return how many are done in a second; 0 if that is not known yet."""
         return 1000 * (self.done - self.base) / self.took_ms if self.took_ms else 0.0
 
-    @property
-    def rest_s(self) -> float | None:
-        """Return how many seconds the rest takes at this rate; None if that is not known."""
-        known = self.total and self.rate > 0
-        return max(0, self.total - self.done) / self.rate if known else None
-
 
 class Skip(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """An item that was left out."""

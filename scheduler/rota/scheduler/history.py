@@ -12,6 +12,7 @@ from rota.common.errors import NotFound
 from rota.common.job import Job
 from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome
 from rota.common.link import Link
+from rota.common.progress import Sum
 
 _SECOND, _MINUTE = 1_000, 60_000
 
@@ -86,6 +87,12 @@ def span(ms: int) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
 
 
+def summary(units: Sum) -> str:
+    """Return what became of units of work: `97 items in 3 units, 3 skipped`."""
+    told = f"{units.items:,} items in {units.units:,} units"
+    return told + (f", {units.skipped:,} skipped" if units.skipped else "")
+
+
 def rows(history: History, most: int) -> list[tuple[str | None, ...]]:
     """Return what to show of each entry: due, outcome, attempts, waited, took, worker, note."""
     return [_row(history, entry) for entry in _all(history, most)]
@@ -142,6 +149,7 @@ def _note(entry: Attempts) -> str:
     notes += ["replayed"] if entry.replays else []
     notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
     notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
+    notes += [summary(each) for each in entry.units]
     return "; ".join(notes)
 
 

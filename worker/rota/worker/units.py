@@ -8,13 +8,16 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rota.common.clock import Clock
+from rota.common.message import Failure
 from rota.common.progress import Tally, Told
 from rota.worker.checkpoint import Checkpoint
 from rota.worker.chunks import Source, async_chunks, chunks
-from rota.worker.failure import Cancelled
+from rota.worker.failure import Cancelled, failure_of
 from rota.worker.line import Answer
 from rota.worker.unit import Open, T_co, Unit, X_co
-from rota.worker.worklist import Worklist
+from rota.worker.worklist import Piece, Worklist
+
+_REASON_CHARS = 200
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,10 +120,8 @@ class Units(Generic[T_co, X_co]):
         piece = work.next()
         assert piece is not None
         word = work.failed(error, took_ms)
-        where = {"units": self._rules.name, "first": piece.start, "last": piece.end - 1}
         if word != "raised":
-            reason = f"{type(error).__name__}: {error}"[:200]
-            self._attempt.log.warning("unit_failed", outcome=word, reason=reason, **where)
+            self._log_failure(piece, word, failure_of(error))
         elif isinstance(error, Exception) and not isinstance(error, Cancelled):
             error.add_note(f"in the unit of items {piece.start} to {piece.end - 1}")
         return word, self._attempt.checkpoint.keep(work.tally)
@@ -152,6 +153,14 @@ class Units(Generic[T_co, X_co]):
         self._began = self._attempt.clock.monotonic()
         key = f"{self._attempt.job_id}#{self._rules.name}{piece.start}-{piece.end}"
         return Unit(piece, key, self._transaction, self)
+
+    def _log_failure(self, piece: "Piece[T_co]", word: str, failure: Failure) -> None:
+        log = self._attempt.log.bind(error=failure.kind, reason=failure.message[:_REASON_CHARS])
+        if word == "skipped":
+            log.warning("item_skipped", units=self._rules.name, position=piece.start)
+            return
+        where = {"units": self._rules.name, "first": piece.start, "last": piece.end - 1}
+        log.info("unit_failed", outcome=word, **where)
 
     def _log_end(self) -> None:
         tally = self.tally
