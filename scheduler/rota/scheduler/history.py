@@ -89,7 +89,8 @@ def span(ms: int) -> str:
 
 def summary(units: Sum) -> str:
     """Return what became of units of work: `97 items in 3 units, 3 skipped`."""
-    told = f"{units.items:,} items in {units.units:,} units"
+    items, plural = f"{units.items:,} item", "" if units.items == 1 else "s"
+    told = f"{items}{plural} in {units.units:,} unit{'' if units.units == 1 else 's'}"
     return told + (f", {units.skipped:,} skipped" if units.skipped else "")
 
 
