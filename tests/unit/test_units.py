@@ -400,6 +400,9 @@ def test_in_a_thread() -> None:
 
     assert [n for n in range(10) if n != 3] == database.items
     assert (9, 1, 10) == (units.tally.items, units.tally.skipped, units.tally.position)
+    unit = next(iter(Store().attempt().units(range(3), transaction=database.begin)))
+    with pytest.raises(TypeError, match="async for"):
+        unit.__enter__()
     with pytest.raises(TypeError, match="async for"):
         list(store.attempt().units(stream(3)))
 

@@ -1,6 +1,6 @@
 """How far a run is, and which units of its work are committed, as its record in the store holds it.
 
-What the structs say is bounded: a record with both takes a few KB at most.
+What the structs say is bounded: mostly some 40 bytes, with many skipped items 2.4 KB for each name.
 """
 
 from typing import NamedTuple

@@ -92,6 +92,8 @@ class Unit(Generic[T_co, X_co]):
         self._enter()
         if self._transaction is None:
             return None  # type: ignore[return-value] # X is None then
+        if not hasattr(self._transaction, "__enter__"):
+            raise TypeError("ctx.units: the transaction is async: `async for`, and `async with`")
         given: X_co = self._transaction.__enter__()
         return given
 
