@@ -16,8 +16,8 @@ AnyTransaction = AbstractAsyncContextManager[X] | AbstractContextManager[X]
 Open = Callable[[], AnyTransaction[X]]
 
 
-class Loop(Protocol):
-    """What a unit tells of itself."""
+class Owner(Protocol):
+    """The loop that gave a unit, as the unit knows it."""
 
     def ended(self, error: BaseException | None) -> tuple[str, Answer]:
         """Note how the unit ended; return what becomes of it, and the store's answer to that."""
@@ -36,7 +36,7 @@ class Unit(Generic[T_co, X_co]):
     """
 
     def __init__(
-        self, piece: Piece[T_co], key: str, transaction: "Open[X_co] | None", loop: Loop
+        self, piece: Piece[T_co], key: str, transaction: "Open[X_co] | None", owner: Owner
     ) -> None:
         self.items: Sequence[T_co] = piece.items
         self.start = piece.start  # position of the first item among all, which is 0
@@ -46,7 +46,7 @@ class Unit(Generic[T_co, X_co]):
         self.entered = False
         self._open = transaction
         self._transaction: Any = None
-        self._loop = loop
+        self._owner = owner
 
     def __iter__(self) -> Iterator[T_co]:
         return iter(self.items)
@@ -81,7 +81,7 @@ class Unit(Generic[T_co, X_co]):
                 self._transaction.__exit__(kind, error, trace)
         except BaseException as failed:  # noqa: BLE001 - raised below, unless it can be mended
             left = failed
-        word, answer = self._loop.ended(left)
+        word, answer = self._owner.ended(left)
         if word == "raised":
             return _raised(left, error)
         await answer.heard()
@@ -110,17 +110,17 @@ class Unit(Generic[T_co, X_co]):
                 self._transaction.__exit__(kind, error, trace)
         except BaseException as failed:  # noqa: BLE001 - raised below, unless it can be mended
             left = failed
-        word, answer = self._loop.ended(left)
+        word, answer = self._owner.ended(left)
         if word == "raised":
             return _raised(left, error)
-        answer.awaited(self._loop.check)
+        answer.awaited(self._owner.check)
         return True
 
     def committed(self) -> Answer:
         """Note that it is done, though it was not entered: the loop asked for the next one."""
         if self._open is not None:
             raise RuntimeError("ctx.units has a transaction: enter it, `async with unit as ...:`")
-        return self._loop.ended(None)[1]
+        return self._owner.ended(None)[1]
 
     def _enter(self) -> None:
         if self.entered:
