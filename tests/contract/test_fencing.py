@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rota.common import keys
+from rota.common.noting import Note, Noting
 from rota.common.run import Claimed
 from rota.common.state import State
 from rota.common.store import Store
@@ -43,12 +44,16 @@ BY_LOSS = pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__
 
 
 async def reports(store: Store, run: Claimed) -> list[str]:
-    """Return the words for a success, a death, a retry and a renewal; give the run back, too."""
+    """Return the words for a success, a death, a retry, a renewal, and for units of work.
+
+    Gives the run back, too.
+    """
     words = [
         await builders.complete(store, run),
         await builders.complete(store, run, "dead"),
         await builders.retry(store, run),
         await builders.renew(store, run),
+        (await Noting(store).send(Note(run, progress=b"how far", units=b"committed")))[run].word,
     ]
     await store.release([run])
     return words
@@ -61,7 +66,7 @@ async def test_lost_run(store: Store, lose: Taken) -> None:
     await lose(store, seeded.run)
     before = await builders.snapshot(store, virtual=False)
 
-    assert ["stale", "stale", "stale", "lost"] == await reports(store, seeded.run)
+    assert ["stale", "stale", "stale", "lost", "stale"] == await reports(store, seeded.run)
     assert before == await builders.snapshot(store, virtual=False)
 
 
@@ -75,7 +80,8 @@ async def test_other_fence(store: Store, step: int, word: str) -> None:
     before = await builders.snapshot(store, virtual=False)
     other = seeded.run._replace(fence=seeded.run.fence + step)
 
-    assert ["stale", "stale", "stale", word] == await reports(store, other)
+    words = ["stale", "stale", "stale", word, "unknown" if word == "unknown" else "stale"]
+    assert words == await reports(store, other)
     assert before == await builders.snapshot(store, virtual=False)
 
 
@@ -86,7 +92,7 @@ async def test_dead_by_rescue(store: Store) -> None:
     before = await builders.snapshot(store, virtual=False)
 
     assert State.DEAD == await builders.state_of(store, seeded.run.job_id)
-    assert ["stale", "stale", "stale", "lost"] == await reports(store, seeded.run)
+    assert ["stale", "stale", "stale", "lost", "stale"] == await reports(store, seeded.run)
     assert before == await builders.snapshot(store, virtual=False)
 
 

@@ -68,6 +68,10 @@ REQUESTS = [
         [b"claimed", 0, _ID, ANY, b"1", str(DUE_MS).encode(), builders.occurrence().body],
     ),
     Request(Operation.RENEW, State.RUNNING, State.RUNNING, [b"renewed"]),
+    Request(
+        *(Operation.PROGRESS, State.RUNNING, State.RUNNING),
+        [b"noted", b"what is committed"],
+    ),
     Request(Operation.ADOPT, State.QUEUED, State.RUNNING, [b"adopted"]),
     Request(Operation.COMPLETE, State.RUNNING, None, [b"completed"]),
     Request(Operation.RETRY, State.RUNNING, State.RETRYING, [b"retrying"]),

@@ -11,8 +11,6 @@ from rota.common.retention import USUAL
 from rota.common.store import Store
 from tests.support.clusters import Cluster
 
-DAY_MS = 86_400_000
-
 
 async def pause(store: Store, name: str, why: str = "") -> Pause:
     """Pause something."""

@@ -34,6 +34,7 @@ MOVES = [
     Move(State.HELD, Operation.CLAIM, State.HELD, worker="other"),
     Move(State.HELD, Operation.CLAIM, State.QUEUED, limited=True),
     Move(State.RUNNING, Operation.RENEW, State.RUNNING),
+    Move(State.RUNNING, Operation.PROGRESS, State.RUNNING),
     Move(None, Operation.ADOPT, State.RUNNING),
     Move(State.QUEUED, Operation.ADOPT, State.RUNNING),
     Move(State.HELD, Operation.ADOPT, State.RUNNING),
@@ -69,6 +70,7 @@ def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]
         Operation.ENQUEUE: [b"past" if over else b"duplicate", job_id.encode()],
         Operation.CLAIM: [b"claimed", 0],
         Operation.RENEW: [b"unknown" if unclaimed else b"lost"],
+        Operation.PROGRESS: [b"unknown" if unclaimed else b"stale", b""],
         Operation.ADOPT: [b"lost"],
         # The fence is that of the accepted report: this is the same one, sent again.
         Operation.COMPLETE: [b"completed" if over else b"stale"],

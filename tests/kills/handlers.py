@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 
 from rota.worker import Context, Jobs
 from tests.support import audit
@@ -26,6 +27,15 @@ async def fail_once(ctx: Context) -> None:
     with audit.recorded(ctx):
         if ctx.attempt == 1:
             raise RuntimeError("the first time")
+
+
+@jobs.handler("commit")
+async def commit(ctx: Context) -> None:
+    """Commit four units: a line for each, which tells where it starts."""
+    with audit.recorded(ctx):
+        async for unit in ctx.units(range(40), 10):
+            with Path(f"{os.environ[audit.VARIABLE]}.units").open("a") as file:  # noqa: ASYNC230 - it is short
+                file.write(f"{unit.start}\n")
 
 
 @jobs.handler("wait")

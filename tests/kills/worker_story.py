@@ -1,7 +1,8 @@
 """A worker is killed while it claims, renews, retries, is told to cancel, and gives back."""
 
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, groupby
+from pathlib import Path
 
 from rota.common import message
 from rota.common.intervention import Intervention
@@ -16,7 +17,7 @@ from tests.support import builders, definitions, probe
 from tests.support.builders import DUE_MS, GROUP
 
 LEASE_MS = 1_000
-_FIRST = ("quick", "long", "flaky", "doomed")
+_FIRST = ("quick", "long", "flaky", "units", "doomed")
 _LAST = ("linger", "cling")  # given back by the first worker
 _numbers = count(1)
 
@@ -38,7 +39,17 @@ async def play(lane: Lane, point: Point | None) -> Trial:
         successor.stop()
         await successor.gone()
         trial.died(successor, killed=False)
+    _check_units(trial)
     return trial
+
+
+def _check_units(trial: Trial) -> None:
+    """Assert that no unit was lost, and that at most one was committed twice, at once again."""
+    lines = Path(f"{trial.audit_file}.units").read_text().split()
+    starts = [int(line) for line in lines]
+
+    assert [0, 10, 20, 30] == [start for start, _ in groupby(starts)], starts
+    assert len(starts) <= 5, starts
 
 
 async def _live(trial: Trial, victim: Victim) -> None:
@@ -79,6 +90,7 @@ def _run(trial: Trial, name: str) -> Occurrence:
     handler, args = {
         "long": ("work", {"seconds": 1.3 * LEASE_MS / 1000}),  # it lives by renewals
         "flaky": ("fail-once", {}),
+        "units": ("commit", {}),
         "doomed": ("wait", {}),
         "linger": ("linger", {}),
         "cling": ("cling", {}),

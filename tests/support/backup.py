@@ -10,7 +10,9 @@ async def take(link: Link) -> Backup:
     names = sorted(await link.command("KEYS", "*"))
     times = await link.pipeline([("PTTL", name) for name in names])
     values = await link.pipeline([("DUMP", name) for name in names])
-    return [(name, max(0, ms), value) for name, ms, value in zip(names, times, values, strict=True)]
+    found = zip(names, times, values, strict=True)
+    # A key may end its time, or be taken, in between.
+    return [(name, max(0, ms), value) for name, ms, value in found if value is not None]
 
 
 async def put_back(link: Link, backup: Backup) -> None:

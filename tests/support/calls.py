@@ -41,6 +41,7 @@ def arguments(
         Operation.ENQUEUE: (0, *seeded.occurrence),
         Operation.CLAIM: (worker, 1, LEASE_MS, 1),
         Operation.RENEW: (LEASE_MS, run.job_id, run.fence),
+        Operation.PROGRESS: (run.job_id, run.fence, 1, b"how far", b"what is committed"),
         # Of a claim that came after all that the store knows of.
         Operation.ADOPT: (
             *(worker, LEASE_MS, run.job_id, run.fence + 1, "acme", "import", HANDLER),

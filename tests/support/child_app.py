@@ -176,3 +176,26 @@ def _tell(path: str, number: int) -> None:
     scratch = Path(f"{path}.part")
     scratch.write_text(str(number))
     scratch.rename(path)  # so that nobody reads half of it
+
+
+@jobs.handler("units", isolation="process")
+def units(ctx: Context, told: str, count: int, fail: int = -1) -> int:
+    """Write numbers to a file, ten to a unit; fail once at one of them."""
+    loop = ctx.units(range(count), 10, retries=0, split=False)
+    for unit in loop:
+        with unit, Path(told).open("a") as file:
+            if fail in unit and ctx.attempt == 1:
+                raise OSError("fails once")
+            file.writelines(f"{item}\n" for item in unit)
+    return loop.tally.items
+
+
+@jobs.handler("units-async", isolation="process")
+async def units_async(ctx: Context, told: str, count: int) -> int:
+    """Do so on an event loop."""
+    loop = ctx.units(range(count), 10)
+    async for unit in loop:
+        async with unit:
+            with Path(told).open("a") as file:  # noqa: ASYNC230 - it is short
+                file.writelines(f"{item}\n" for item in unit)
+    return loop.tally.items

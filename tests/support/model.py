@@ -42,6 +42,7 @@ class Record:
     cancel: bool = False
     rested: int = 0  # fence of the last attempt that failed
     replays: int = 0
+    items: int = 0  # in units of work that are committed
 
 
 @dataclass
@@ -329,6 +330,14 @@ class Model:
         self.leases[job_id] = self.now + LEASE_MS
         return "cancel" if self.runs[job_id].cancel else "renewed"
 
+    def progress(self, job_id: str, fence: int, items: int) -> tuple[str, int]:
+        """Keep how much of a run is committed: running -> running; return what was before."""
+        if not self.holder(job_id, fence):
+            return "unknown" if self._forgotten(job_id, fence) else "stale", 0
+        self._move(job_id, Operation.PROGRESS, State.RUNNING)
+        before, self.runs[job_id].items = self.runs[job_id].items, items
+        return "noted", before
+
     def adopt(self, run: Claimed, worker: str, handler: str, attempts: int) -> str:
         """Take back a claim that was forgotten: anything -> running."""
         slot = self.slots[ref_of(run.job_id)]
@@ -461,12 +470,12 @@ class Model:
 
     def gone(self, job_id: str, outcome: str) -> None:
         """Note that a run is there no more."""
-        self._write(ref_of(job_id), (outcome, job_id, 0, 0))
+        self._write(ref_of(job_id), (outcome, job_id, 0, 0, 0))
 
     def _found(self, job_id: str) -> None:
         """Take back what was noted of a run that seemed to be gone."""
         entries = self.ledger[ref_of(job_id)]
-        gone = [("lost", job_id, 0, 0), ("skipped", job_id, 0, 0)]
+        gone = [("lost", job_id, 0, 0, 0), ("skipped", job_id, 0, 0, 0)]
         entries[:] = [entry for entry in entries if entry not in gone]
 
     def _write(self, ref: str, entry: Entry) -> None:
@@ -519,9 +528,8 @@ class Model:
                 slot.failures = slot.failures + 1 if outcome is State.DEAD else 0
         self.told.append((job_id, outcome.value))
         record = self.runs[job_id]
-        self._write(
-            ref_of(job_id), (outcome.value, job_id, attempt or record.attempt, record.replays)
-        )
+        counts = (attempt or record.attempt, record.replays, record.items)
+        self._write(ref_of(job_id), (outcome.value, job_id, *counts))
         if outcome is State.DEAD:
             self.dead.add(job_id)
         elif not self.runs[job_id].keep_ms:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rota.common import keys, ledger
+from rota.common import keys, ledger, progress
 from rota.common.ledger import Attempts, Entry
 from rota.common.state import State
 from rota.common.store import Store
@@ -46,7 +46,7 @@ def of_model(model: Model) -> Picture:
     by_tenant = {t: sum(i.startswith(f"{t}/") for i in running) for t in _tenants(model, running)}
     return {
         "runs": {
-            job_id: (r.state, r.attempt, r.fence, r.worker, r.cancel, r.rested)
+            job_id: (r.state, r.attempt, r.fence, r.worker, r.cancel, r.rested, r.items)
             for job_id, r in model.runs.items()
         },
         "slots": {
@@ -129,14 +129,16 @@ def _times(space: dict[str, Any], key: str) -> dict[str, int]:
 
 def _entry(entry: Entry) -> tuple[str | int, ...]:
     if isinstance(entry, Attempts):
-        return entry.outcome, entry.job_id, entry.attempts, entry.replays
+        items = sum(each.items for each in entry.units)
+        return entry.outcome, entry.job_id, entry.attempts, entry.replays, items
     return entry.outcome, entry.detail, entry.from_ms, entry.to_ms, entry.times, entry.way
 
 
 def _record(fields: dict[bytes, bytes]) -> tuple[Any, ...]:
     numbers = [int(fields.get(name, 0)) for name in (b"attempt", b"fence")]
     worker, state = fields.get(b"worker", b"").decode(), State(fields[b"state"].decode())
-    return state, *numbers, worker, b"cancel" in fields, int(fields.get(b"rested", 0))
+    items = sum(each.items for each in progress.sums(fields.get(b"units", b"")))
+    return state, *numbers, worker, b"cancel" in fields, int(fields.get(b"rested", 0)), items
 
 
 def _slot(fields: dict[bytes, bytes]) -> tuple[Any, ...]:

@@ -8,6 +8,9 @@ from rota.common import keys, message
 from rota.common.clock import SystemClock
 from rota.common.intervention import Intervention
 from rota.common.ledger import Note
+from rota.common.noting import Note as UnitsNote
+from rota.common.noting import Noting
+from rota.common.progress import Tally, sums
 from rota.common.recording import Recording
 from rota.common.run import Claimed, Occurrence
 from rota.common.state import TRANSITIONS, Operation, State
@@ -51,7 +54,7 @@ class Stateful:
         self.steps: list[Step] = [
             *[self.enqueue] * 8, *[self.claim] * 8, *[self.complete] * 3, *[self.retry] * 3,
             *[self.release] * 3, *[self.renew] * 2, *[self.sweep] * 3, *[self.let_time_pass] * 4,
-            *[self.cancel] * 3, *[self.replay] * 2, self.purge, self.hear,
+            *[self.cancel] * 3, *[self.replay] * 2, self.purge, self.hear, *[self.progress] * 2,
             *[self.repair] * 3, *[self.record] * 2,
         ]  # fmt: skip
 
@@ -311,6 +314,20 @@ class Stateful:
         assert words == found
         self.refused.update(word for word in words if word != "renewed")
         return f"{list(zip([(run.job_id, run.fence) for run in runs], words, strict=True))}"
+
+    async def progress(self) -> str:
+        """Tell that units of a run are committed, and hear which were before."""
+        if not self.held:
+            return ""
+        _, run = self.random.choice(self.held)
+        word, before = self.model.progress(run.job_id, run.fence, self.number)
+        tally = Tally(items=self.number, position=self.number)
+        units = message.encode([tally])
+        told = await Noting(self.store).send(UnitsNote(run, asked=True, units=units))
+
+        assert (word, before) == (told[run].word, sum(s.items for s in sums(told[run].units)))
+        self._note_refusal(word, "noted")
+        return f"{run.job_id} {run.fence} {self.number} items: {word}"
 
     async def hear(self) -> str:
         """Let the workers hear what they are to cancel."""

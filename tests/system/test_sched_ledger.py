@@ -1,17 +1,23 @@
 """`sched runs` and `sched why` as people and programs meet them."""
 
+import asyncio
+
 import pytest
 
+from rota.common import message
 from rota.common.catalog import Catalog
 from rota.common.clock import SystemClock
 from rota.common.ledger import Missed, Note, Outcome
+from rota.common.noting import Note as Told
+from rota.common.noting import Noting
+from rota.common.progress import Mark, Tally
 from rota.common.recording import Recording
 from rota.common.state import State
 from rota.common.store import Store
 from tests.support import builders
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 from tests.support.definitions import job
-from tests.system.test_sched_cli import sched
+from tests.system.test_sched_cli import begin, end, sched
 
 pytestmark = pytest.mark.system
 
@@ -46,6 +52,44 @@ async def test_runs(url: str, store: Store) -> None:
         (entry["outcome"], entry.get("job_id")) for entry in data
     ]
     assert ("2027-01-15T05:00:00Z", 3) == (data[1]["from"], data[1]["times"])
+
+
+async def test_show(url: str, store: Store) -> None:
+    """A run in flight is shown with a bar and its units; one that is over by its ledger entry."""
+    await Catalog(store.link).publish(GROUP, [job(cron="0 * * * *")])
+    run = (await builders.seed(store, State.RUNNING, keep_ms=0)).run
+    mark = message.encode(Mark(done=300, total=1_000, took_ms=30_000))
+    units = message.encode([Tally(items=299, skipped=1, units=3, took_ms=30_000, position=300)])
+    await Noting(store).send(Told(run, progress=mark, units=units))
+    shown = await sched("runs", "show", run.job_id, url=url)
+    await builders.complete(store, run)
+    over = await sched("runs", "show", run.job_id, "--follow", url=url)
+    data = (await sched("runs", "show", run.job_id, "-o", "json", url=url)).data
+    listed = await sched("runs", REF, url=url)
+
+    assert "30%  300 of 1,000  10/s" in shown.out
+    assert "299 items in 3 units, 1 skipped" in shown.out
+    assert (0, True) == (over.code, f"{run.job_id}  succeeded, attempt 1" in over.out)
+    assert ("succeeded", 299) == (data["outcome"], data["units"][0]["items"])
+    assert "299 items in 3 units, 1 skipped" in listed.out
+
+
+async def test_follow(url: str, store: Store) -> None:
+    """A run is followed until it is over; the exit code tells whether it succeeded."""
+    await Catalog(store.link).publish(GROUP, [job(cron="0 * * * *")])
+    run = (await builders.seed(store, State.RUNNING)).run
+    process = await begin("-m", "rota.scheduler", "runs", "show", run.job_id, "-f", url=url)
+    assert process.stdout is not None
+    first = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+    await builders.complete(store, run, "dead")
+    rest = await end(process)
+    unknown = await sched("runs", "show", f"{REF}:20200101T000000Z", "-f", url=url)
+    wrong = await sched("runs", "show", REF, url=url)
+
+    assert f"{run.job_id}  running, attempt 1 of 3" in first
+    assert (1, True) == (rest.code, f"{run.job_id}  dead, attempt 1" in rest.out)
+    assert (5, True) == (unknown.code, "no run acme/import:20200101T000000Z" in unknown.err)
+    assert (2, True) == (wrong.code, "expected a JOB_ID" in wrong.err)
 
 
 async def test_why(url: str, store: Store) -> None:

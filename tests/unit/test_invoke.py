@@ -13,7 +13,8 @@ from rota.common import message
 from rota.common.message import Failure, JobRequest
 from rota.common.run import Claimed
 from rota.worker import Context, Jobs
-from rota.worker.invoke import BadResult, encode_result, failure_of, invoke
+from rota.worker.failure import failure_of
+from rota.worker.invoke import BadResult, encode_result, invoke
 
 LABEL: contextvars.ContextVar[str] = contextvars.ContextVar("LABEL")
 REQUEST = JobRequest(tenant="acme", job="import", handler="a")

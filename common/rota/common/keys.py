@@ -69,7 +69,11 @@ def ledger(group: str, ref: str) -> str:
 
 
 def run(group: str, job_id: str) -> str:
-    """Return the HASH of one run. Gone when it succeeds, or after the time it is kept for."""
+    """Return the HASH of one run. Gone when it succeeds, or after the time it is kept for.
+
+    Its handler's own: progress (msgpack of `Mark`), units (of a list of `Tally`), and noted: when
+    one of them was written, ms.
+    """
     return f"{root(group)}:j:{job_id}"
 
 

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from rota.common import clock, keys
+from rota.common import clock, keys, progress
 from rota.common.job import job_id
 from rota.common.link import Link
+from rota.common.progress import Sum
 from rota.common.retention import DAY_MS, USUAL, Retention
 
 _STAMP = "%Y%m%dT%H%M%S"
@@ -72,6 +73,7 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[tuple[str, str]] = []  # of the last three failed attempts: kind, and a short text
     replays: int = 0  # how often it was a dead letter, and was replayed
     way: str = ""  # job_id of the run in favour of which it is gone
+    units: list[Sum] = []  # of its work, all attempts together; of at most four kinds
 
     @property
     def at_ms(self) -> int:
@@ -114,6 +116,7 @@ class _Run(msgspec.Struct, array_like=True, tag=1):
     errors: list[tuple[str, str]] = []
     replays: int = 0
     way: str = ""
+    units: list[Sum] = []
 
 
 class _Stretch(msgspec.Struct, array_like=True, tag=2):
@@ -153,7 +156,7 @@ class Ledger:
         run_id = await self._link.command("HGET", keys.slot(group, ref), "run")
         if not run_id:
             return None
-        fields = ("state", "due", "queued", "at", "attempt", "worker", "past")
+        fields = ("state", "due", "queued", "at", "attempt", "worker", "past", "units")
         key = keys.run(group, run_id.decode())
         row = await self._link.command("HMGET", key, *fields)
         return _in_flight(run_id.decode(), row) if row[0] else None
@@ -168,7 +171,7 @@ class Ledger:
 
 
 def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
-    state, due, queued, at, attempt, worker, past = (value or b"" for value in row)
+    state, due, queued, at, attempt, worker, past, units = (value or b"" for value in row)
     first_ms, errors, replays = _past.decode(past) if past else (0, [], 0)
     queued_ms, ahead, others = _queued(queued.decode(), int(due or 0))
     return Attempts(
@@ -185,6 +188,7 @@ def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
         worker=worker.decode(),
         errors=errors,
         replays=replays,
+        units=progress.sums(units),
     )
 
 
@@ -234,6 +238,7 @@ def _attempts(ref: str, raw: _Run) -> Attempts:
         errors=raw.errors,
         replays=raw.replays,
         way=f"{ref}:{raw.way}" if raw.way else "",
+        units=raw.units,
     )
 
 

@@ -32,6 +32,7 @@ class Operation(StrEnum):
     ENQUEUE = "enqueue"
     CLAIM = "claim"
     RENEW = "renew"
+    PROGRESS = "progress"
     ADOPT = "adopt"
     COMPLETE = "complete"
     RETRY = "retry"
@@ -48,6 +49,7 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (State.QUEUED, Operation.CLAIM): (State.RUNNING, State.HELD),
     (State.HELD, Operation.CLAIM): (State.RUNNING, State.HELD, State.QUEUED),
     (State.RUNNING, Operation.RENEW): (State.RUNNING,),
+    (State.RUNNING, Operation.PROGRESS): (State.RUNNING,),
     (None, Operation.ADOPT): (State.RUNNING,),
     (State.QUEUED, Operation.ADOPT): (State.RUNNING,),
     (State.HELD, Operation.ADOPT): (State.RUNNING,),

@@ -6,8 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from rota.scheduler import config_cli, dead_cli, ledger_cli, pause_cli, run_cli, session, shares_cli
-from rota.scheduler.options import Output, OutputOption, check_ref
+from rota.scheduler import (
+    config_cli,
+    dead_cli,
+    ledger_cli,
+    pause_cli,
+    run_cli,
+    runs_cli,
+    session,
+    shares_cli,
+)
+from rota.scheduler.options import Output, OutputOption, check_job_id, check_ref
 
 app = typer.Typer(
     name="sched",
@@ -33,7 +42,8 @@ app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
 app.add_typer(pause_cli.app)
 app.add_typer(dead_cli.app, name="dead")
-ledger_cli.add(app)
+app.add_typer(runs_cli.app, name="runs")
+app.command()(ledger_cli.why)
 shares_cli.add(app)
 
 
@@ -255,19 +265,9 @@ def cancel(job_id: JobIdArgument, form: OutputOption = Output.TABLE) -> None:
     from rota.scheduler import canceller, output
 
     with command.exit_codes():
-        _check_job_id(job_id)
+        check_job_id(job_id)
         word = session.ask(lambda link: canceller.cancel(job_id, link))
         if form is Output.JSON:
             output.write_json({"job_id": job_id, "state": word})
         else:
             output.write_line(f"{job_id}  {word}")
-
-
-def _check_job_id(job_id: str) -> None:
-    from rota.common import names
-    from rota.common.errors import UsageError
-
-    try:
-        names.split_job_id(job_id)
-    except ValueError as error:
-        raise UsageError(str(error)) from None

@@ -13,6 +13,7 @@ from rota.common.job import Job
 from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome
 from rota.common.link import Link
 from rota.common.pauses import Pauses
+from rota.common.progress import Sum
 from rota.common.retention import USUAL, Retention
 from rota.scheduler import pausing, trouble
 
@@ -107,6 +108,13 @@ def span(ms: int) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
 
 
+def summary(units: Sum) -> str:
+    """Return what became of units of work: `97 items in 3 units, 3 skipped`."""
+    items, plural = f"{units.items:,} item", "" if units.items == 1 else "s"
+    told = f"{items}{plural} in {units.units:,} unit{'' if units.units == 1 else 's'}"
+    return told + (f", {units.skipped:,} skipped" if units.skipped else "")
+
+
 def rows(history: History, most: int) -> list[tuple[str | None, ...]]:
     """Return what to show of each entry: due, outcome, attempts, waited, took, worker, note."""
     return [_row(history, entry) for entry in _all(history, most)]
@@ -163,12 +171,15 @@ def _note(entry: Attempts) -> str:
     notes += ["replayed"] if entry.replays else []
     notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
     notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
+    notes += [summary(each) for each in entry.units]
     return "; ".join(notes)
 
 
 def data_of(entry: Entry) -> dict[str, Any]:
     """Return an entry for programs."""
     data: dict[str, Any] = msgspec.to_builtins(entry)
+    if isinstance(entry, Attempts):
+        data["units"] = [msgspec.structs.asdict(each) for each in entry.units]
     found: dict[str, Any] = {}
     for name, value in data.items():
         if name.endswith("_ms"):

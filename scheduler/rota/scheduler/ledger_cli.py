@@ -1,4 +1,4 @@
-"""The commands that read the ledger. Imports stay inside the bodies, so that `--help` is fast."""
+"""`sched why`. Imports stay inside the bodies, so that `--help` is fast."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,28 +21,6 @@ At = Annotated[
 ]
 
 
-def runs(
-    ref: Ref,
-    count: Annotated[int, typer.Option("-n", min=1, max=1_000, help="At most so many.")] = 20,
-    form: OutputOption = Output.TABLE,
-) -> None:
-    """Show what became of a job's occurrences, the latest first."""
-    from rota.common import command
-    from rota.scheduler import history, output
-
-    with command.exit_codes():
-        found = _read(ref)
-        if form is Output.JSON:
-            output.write_json(history.as_data(found, count))
-            return
-        columns = ("DUE", "OUTCOME", "ATTEMPTS", "WAITED", "TOOK", "WORKER", "NOTE")
-        for line in found.trouble:
-            output.write_line(output.printable(line))
-        output.write_table(f"{ref} ({found.zone})", columns, history.rows(found, count))
-        if not found.entries and not found.current:
-            output.write_line("nothing yet")
-
-
 def why(ref: Ref, at: At = "", form: OutputOption = Output.TABLE) -> None:
     """Tell what became of an occurrence of a job, or why it did not run; else of the last one."""
     from rota.common import command
@@ -60,12 +38,6 @@ def why(ref: Ref, at: At = "", form: OutputOption = Output.TABLE) -> None:
             return
         for line in lines:
             output.write_line(output.printable(line))
-
-
-def add(app: typer.Typer) -> None:
-    """Add these commands to `app`."""
-    app.command()(runs)
-    app.command()(why)
 
 
 def _read(ref: str) -> "History":

@@ -25,3 +25,14 @@ def check_ref(ref: str) -> None:
         names.split_ref(ref)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def check_job_id(job_id: str) -> None:
+    """Raise `UsageError` if `job_id` is none."""
+    from rota.common import names
+    from rota.common.errors import UsageError
+
+    try:
+        names.split_job_id(job_id)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

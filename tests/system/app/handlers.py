@@ -1,7 +1,12 @@
 """The handlers of the system tests: each writes its start and its end into the audit."""
 
 import asyncio
+import os
+import signal
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rota.common.clock import SystemClock
@@ -112,3 +117,45 @@ def _spin(seconds: float) -> None:
     end = _CLOCK.monotonic() + seconds
     while _CLOCK.monotonic() < end:
         sum(range(1_000))
+
+
+@jobs.handler("bill")
+def bill(ctx: Context, database: str, die: dict[str, int], exact: bool = False) -> int:
+    """Write a document for each of 200 orders, ten at a time.
+
+    The worker dies in the unit with each order in `die`: `within` it, when it is `committed`, or
+    `behind` its checkpoint. An `exact` handler keeps in its database, too, how far it is.
+    """
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+
+        @contextmanager
+        def transaction() -> Iterator[sqlite3.Connection]:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+            _die(die, "committed", unit.start, database)
+
+        done = db.execute("SELECT done FROM positions WHERE run = ?", [ctx.job_id]).fetchone()
+        units = ctx.units(range(200), 10, transaction=transaction, done=done[0] if done else 0)
+        for unit in units:
+            _die(die, "behind", unit.start - 10, database)
+            with unit as tx:
+                for order in unit:
+                    tx.execute("INSERT INTO documents VALUES (?)", [order])
+                _die(die, "within", unit.start, database)
+                if exact:
+                    place = (ctx.job_id, unit.end)
+                    tx.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", place)
+        return units.tally.items
+
+
+def _die(die: dict[str, int], where: str, start: int, database: str) -> None:
+    """End the worker as a crash does, once at each place."""
+    place = Path(f"{database}.{where}")
+    if die.get(where, -1) == start and not place.exists():
+        place.touch()
+        os.kill(os.getpid(), signal.SIGKILL)

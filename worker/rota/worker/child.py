@@ -22,11 +22,13 @@ from rota.common import embedded, log, settings
 from rota.common.clock import SystemClock
 from rota.common.errors import UsageError
 from rota.common.message import Failure
+from rota.common.progress import Told
 from rota.worker import frame, registry, tether
 from rota.worker.arguments import BadArguments
 from rota.worker.context import Context
-from rota.worker.failure import Fatal
-from rota.worker.invoke import encode_result, failure_of
+from rota.worker.failure import Fatal, failure_of
+from rota.worker.invoke import encode_result
+from rota.worker.line import Answer
 
 _GRACE = 2.0  # seconds to clean up when the worker is gone without a word
 
@@ -43,6 +45,9 @@ class Child:
         self._sink = sink
         self._runs: SimpleQueue[frame.Run] = SimpleQueue()
         self._ctx: Context | None = None
+        self._saying = threading.Lock()  # a handler may tell its progress from threads
+        self._notes = 0
+        self._answers: dict[int, Answer] = {}  # that the worker owes us, by number of the note
         self._ending = False
         self._grace = _GRACE
 
@@ -55,17 +60,32 @@ class Child:
 
     def say(self, reply: frame.Reply) -> None:
         """Send one reply to the worker."""
-        self._sink.write(frame.pack(reply))
-        self._sink.flush()
+        packed = frame.pack(reply)
+        with self._saying:
+            self._sink.write(packed)
+            self._sink.flush()
+
+    def tell(self, fence: int, *, asked: bool, progress: bytes, units: bytes) -> Answer:
+        """Send a note on the run under `fence`; return what will be answered."""
+        answer = Answer()
+        with self._saying:
+            self._notes += 1
+            number = self._notes
+        self._answers[number] = answer
+        self.say(
+            frame.Note(number=number, fence=fence, asked=asked, progress=progress, units=units)
+        )
+        return answer
 
     def serve(self, jobs: registry.Jobs, logger: FilteringBoundLogger) -> NoReturn:
         """Carry out runs until `Ended` is raised."""
         with asyncio.Runner() as runner:
             while True:
                 run = self._runs.get()
-                self._ctx = Context(run, run.request, logger)
+                self._ctx = Context(run, run.request, logger, line=_RunLine(self, run.fence))
                 self.say(_reply(jobs, run, self._ctx, runner))
                 self._ctx = None
+                self._answers.clear()
                 if self._ending:  # a handler may catch `Ended`, clean up and return
                     raise Ended
 
@@ -76,7 +96,10 @@ class Child:
                 if isinstance(order, frame.End):
                     self._grace = order.seconds
                     break
-                self._runs.put(order)
+                if isinstance(order, frame.Run):
+                    self._runs.put(order)
+                elif answer := self._answers.pop(order.number, None):
+                    answer.give(Told(order.word, order.units))
         finally:
             self._end()
 
@@ -99,6 +122,17 @@ class Child:
     def _on_interrupt(self, _number: int, _at: FrameType | None) -> None:
         if self._ending:
             raise Ended
+
+
+class _RunLine:
+    """The line of one run, through its worker."""
+
+    def __init__(self, child: Child, fence: int) -> None:
+        self._child = child
+        self._fence = fence
+
+    def send(self, *, asked: bool = False, progress: bytes = b"", units: bytes = b"") -> Answer:
+        return self._child.tell(self._fence, asked=asked, progress=progress, units=units)
 
 
 def main(app: str, tether_end: int) -> None:
@@ -153,6 +187,8 @@ def _reply(
     except BaseException as error:  # noqa: BLE001 - even sys.exit() in a handler is its failure
         fatal = isinstance(error, (Fatal, BadArguments))
         return frame.Failed(failure=failure_of(error), fatal=fatal)
+    finally:
+        ctx.finish()
 
 
 def _call(jobs: registry.Jobs, run: frame.Run, ctx: Context, runner: asyncio.Runner) -> bytes:

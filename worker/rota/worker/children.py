@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common.job import Retry
 from rota.common.message import Failure, JobRequest
+from rota.common.progress import Told
 from rota.common.store import LEASE_MS
 from rota.worker import frame
 from rota.worker.context import Context
@@ -83,7 +84,7 @@ class Children:
             child = self._take_idle() or await self._start_child()
             child.tie(held)
             try:
-                reply = await child.ask(packed)
+                reply = await child.ask(packed, ctx)
             except _GONE:
                 code = await self._end(child)
                 raise _died("ChildDied", code, overdue=child.overdue) from None
@@ -192,10 +193,25 @@ class _Child:
             held.tether = None
             self.tether.untie()
 
-    async def ask(self, packed: bytes) -> frame.Reply:
+    async def ask(self, packed: bytes, ctx: Context) -> frame.Reply:
         self._sink.write(packed)
         await self._sink.drain()
-        return await self.hear()
+        while isinstance(reply := await self.hear(), frame.Note):
+            if reply.fence == ctx.fence:  # else from a thread that a run has left behind
+                self._pass_on(reply, ctx)
+        return reply
+
+    def _pass_on(self, note: frame.Note, ctx: Context) -> None:
+        loop = asyncio.get_running_loop()
+        answer = ctx.line.send(asked=note.asked, progress=note.progress, units=note.units)
+        answer.add_done_callback(
+            lambda answer: loop.call_soon_threadsafe(self._tell, note.number, answer.result())
+        )
+
+    def _tell(self, number: int, told: Told) -> None:
+        if not self._sink.is_closing():
+            packed = frame.pack(frame.Told(number=number, word=told.word, units=told.units))
+            self._sink.write(packed)
 
     async def hear(self) -> frame.Reply:
         try:

@@ -1,13 +1,24 @@
 """What a handler is told about its run, and how it hears that the run is to end."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 from structlog.typing import FilteringBoundLogger
 
-from rota.common import clock
+from rota.common import clock, message
+from rota.common.clock import Clock, SystemClock
 from rota.common.message import JobRequest
+from rota.worker.checkpoint import Checkpoint
+from rota.worker.chunks import Source
 from rota.worker.failure import Cancelled
+from rota.worker.line import Deaf, Line
+from rota.worker.progress import Progress
+from rota.worker.units import Attempt, Rules, Units
+
+_T = TypeVar("_T")
+_X = TypeVar("_X")
 
 
 class Held(Protocol):
@@ -43,7 +54,10 @@ class Context:
     """One attempt of one run, as its handler sees it: the first argument of every handler."""
 
     __slots__ = (
+        "_checkpoint",
+        "_clock",
         "_log",
+        "_progress",
         "_root_log",
         "attempt",
         "attempts",
@@ -54,10 +68,19 @@ class Context:
         "handler",
         "job",
         "job_id",
+        "line",
         "tenant",
     )
 
-    def __init__(self, claimed: Held, request: JobRequest, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        claimed: Held,
+        request: JobRequest,
+        log: FilteringBoundLogger,
+        *,
+        line: Line | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.job_id = claimed.job_id  # the run: the same for all its attempts
         self.tenant = request.tenant
         self.job = request.job  # the job's name within the tenant
@@ -70,6 +93,10 @@ class Context:
         self.cancelled = False  # whether the run is to end; long sync handlers look at it
         self._root_log = log
         self._log: FilteringBoundLogger | None = None
+        self.line = line or Deaf()  # to the store; for the worker, not for the handler
+        self._clock = clock or SystemClock()
+        self._progress = Progress(self._clock, claimed.attempt)
+        self._checkpoint = Checkpoint(self.line, self._progress)
 
     @property
     def due(self) -> datetime:
@@ -92,6 +119,90 @@ class Context:
         """Raise `Cancelled` if the run is to end; cheap enough for every turn of a loop."""
         if self.cancelled:
             raise Cancelled(f"{self.job_id} is to end")
+
+    def progress(self, done: int, total: int | None = None, *, phase: str = "") -> None:
+        """Tell how far the handler is: `done` of `total` of whatever it counts.
+
+        Call it for each item: it costs less than a microsecond and writes seldom, when 5 % more
+        are done, at most once a second, and at the end. Without a total there is no percentage.
+        `phase` names what is being done; each has its own rate. Never waits for the store. Safe
+        from any thread, and in a child process. `sched runs show JOB_ID` shows it.
+        """
+        if mark := self._progress.due(done, total or 0, phase):
+            self.line.send(progress=message.encode(mark))
+
+    @overload
+    def units(
+        self,
+        items: Source[_T],
+        size: int = 100,
+        *,
+        transaction: None = None,
+        name: str = "",
+        done: int = 0,
+        total: int = 0,
+        retries: int = 1,
+        split: bool = True,
+        skip_invalid: type[Exception] | tuple[type[Exception], ...] = (),
+        max_skipped: int = 100,
+    ) -> Units[_T, None]: ...
+
+    @overload
+    def units(
+        self,
+        items: Source[_T],
+        size: int = 100,
+        *,
+        transaction: Callable[[], AbstractAsyncContextManager[_X] | AbstractContextManager[_X]],
+        name: str = "",
+        done: int = 0,
+        total: int = 0,
+        retries: int = 1,
+        split: bool = True,
+        skip_invalid: type[Exception] | tuple[type[Exception], ...] = (),
+        max_skipped: int = 100,
+    ) -> Units[_T, _X]: ...
+
+    def units(
+        self,
+        items: Source[_T],
+        size: int = 100,
+        *,
+        transaction: Callable[[], Any] | None = None,
+        skip_invalid: type[Exception] | tuple[type[Exception], ...] = (),
+        **rules: Any,
+    ) -> Units[_T, Any]:
+        """Cut items into units of work, each of which is committed as a whole; see `Units`.
+
+            async for unit in ctx.units(orders, size=100, transaction=session.begin):
+                async with unit as tx:
+                    for order in unit:
+                        await bill(tx, order)
+
+        items: a sequence, an iterable, an async iterable, or a function that returns one from a
+            position on; in the same order at each attempt
+        size: items in a unit; no more than these are held in memory
+        transaction: opens a context manager that commits, or rolls back when an error passes
+        name: tells apart several loops of one handler; the phase of the progress
+        done: how many items are committed for sure, by what the handler itself has written
+        total: how many there are, if they have no `len()`
+        retries: how often a unit is tried again as it is, within this attempt
+        split: whether to look for the item at fault for any error, not only for invalid items
+        skip_invalid: errors that mean that an item can't be processed: it is skipped and told
+        max_skipped: one more gives the run up, by `TooManySkipped`
+        """
+        invalid = skip_invalid if isinstance(skip_invalid, tuple) else (skip_invalid,)
+        defaults = {"name": "", "done": 0, "total": 0, "retries": 1, "split": True}
+        chosen = Rules(**{**defaults, "max_skipped": 100, **rules}, size=size, skip_invalid=invalid)
+        attempt = Attempt(
+            job_id=self.job_id, checkpoint=self._checkpoint, clock=self._clock, log=self.log
+        )
+        return Units(items, transaction, chosen, attempt, self.check_cancelled)
+
+    def finish(self) -> None:
+        """Send what the handler told last. The worker calls it, when the handler has ended."""
+        if mark := self._progress.rest():
+            self.line.send(progress=message.encode(mark))
 
     def request_cancel(self) -> None:
         """Ask the handler to end. Safe from any thread; the worker calls it, not the handler."""

@@ -27,6 +27,7 @@ from rota.worker.registrar import Registrar
 from rota.worker.registry import Jobs
 from rota.worker.renewer import Renewer
 from rota.worker.runner import Runner
+from rota.worker.scribe import Scribe
 from rota.worker.stall import Stall
 
 _OUTCOMES = ("succeeded", "retrying", "dead", "cancelled", "lost")  # of attempts, usually
@@ -69,12 +70,14 @@ class WorkerDaemon:
             options.app, limit=options.concurrency, log=self._log, lease_ms=options.lease_ms
         )
         self._stall = Stall(clock=clock, log=self._log)
+        self._scribe = Scribe(store=self._store, log=self._log)
         self._runner = Runner(
             worker_id=self._info.id,
             jobs=jobs,
             children=self._children,
             threads=self._threads,
             stall=self._stall,
+            scribe=self._scribe,
             clock=clock,
             log=self._log,
         )
@@ -126,6 +129,7 @@ class WorkerDaemon:
         for service in (
             self._children,
             self._stall,
+            self._scribe,
             self._renewer,
             self._courier,
             self._registrar,
@@ -134,7 +138,7 @@ class WorkerDaemon:
 
     async def failed(self) -> None:
         """Return when a part has failed for good."""
-        parts = (self._courier, self._registrar, self._renewer, self._stall)
+        parts = (self._courier, self._registrar, self._renewer, self._scribe, self._stall)
         waits = [asyncio.create_task(part.failed.wait()) for part in parts]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -177,6 +181,7 @@ class WorkerDaemon:
         await self._courier.drain()
         await self._finish()
         rest = await self._interrupt()
+        await self._scribe.stop()
         await asyncio.gather(*(ear.stop() for ear in self._ears.values()))
         await self._courier.stop()
         await self._registrar_stop()

@@ -25,8 +25,26 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
     seconds: float  # how long that may take before you are killed
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
+    """Worker to child: the store's answer to a note."""
+
+    number: int
+    word: str
+    units: bytes  # what was asked for, msgpack
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """Child to worker: the app is loaded."""
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
+    """Child to worker: what the handler tells of its run."""
+
+    number: int  # different for each note of the child
+    fence: int  # of the run: it may have ended meanwhile
+    asked: bool
+    progress: bytes  # this and `units` as in `rota.common.noting.Note`
+    units: bytes
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
@@ -42,8 +60,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     fatal: bool = False  # trying again would not help
 
 
-Order = Run | End
-Reply = Ready | Done | Failed
+Order = Run | Told | End
+Reply = Ready | Note | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _order: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)

@@ -1,21 +1,13 @@
-"""Calls one handler on the loop or in a thread, and puts its result or its error into bytes."""
+"""Calls one handler on the loop or in a thread, and puts its result into bytes."""
 
 import asyncio
 import contextvars
-import traceback
 from concurrent.futures import Executor
-from types import TracebackType
 from typing import Any
 
 from rota.common import message
-from rota.common.message import Failure
 from rota.worker.context import Context
 from rota.worker.registry import Handler
-
-_KIND_CHARS = 200
-_MESSAGE_CHARS = 2_000
-_TRACEBACK_CHARS = 4_000
-_CALLERS = ("rota.", "asyncio.", "concurrent.")  # modules between the worker and its handler
 
 
 class BadResult(ValueError):
@@ -66,33 +58,3 @@ def encode_result(value: object) -> bytes:
             f"{message.MAX_RESULT_BYTES:,}; store it elsewhere and return where it is"
         )
     return result
-
-
-def failure_of(error: BaseException) -> Failure:
-    """Return `error` as bounded text: the traceback begins in the handler and keeps its end."""
-    try:
-        text = str(error)
-    except Exception as failed:  # noqa: BLE001 - a user's __str__ may raise anything
-        text = f"(its text can't be had: {type(failed).__name__})"
-    lines = traceback.format_exception(type(error), error, _trimmed(error.__traceback__))
-    return Failure(
-        kind=_sendable(type(error).__name__[:_KIND_CHARS]),
-        message=_sendable(text[:_MESSAGE_CHARS]),
-        traceback=_sendable("".join(lines)[-_TRACEBACK_CHARS:]),
-    )
-
-
-def _trimmed(trace: TracebackType | None) -> TracebackType | None:
-    while trace and _module(trace).startswith(_CALLERS):
-        trace = trace.tb_next
-    return trace
-
-
-def _module(trace: TracebackType) -> str:
-    names = trace.tb_frame.f_globals
-    spec = names.get("__spec__")  # knows the name of a module that was started with `-m`
-    return str(spec.name if spec else names.get("__name__"))
-
-
-def _sendable(text: str) -> str:
-    return text.encode(errors="replace").decode()

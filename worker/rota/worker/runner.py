@@ -19,10 +19,11 @@ from rota.common.run import Ended, Resting
 from rota.worker.arguments import BadArguments
 from rota.worker.children import Children, RemoteFailure
 from rota.worker.context import Context
-from rota.worker.failure import Fatal
+from rota.worker.failure import Fatal, failure_of
 from rota.worker.held import HeldRun
-from rota.worker.invoke import encode_result, failure_of, invoke
+from rota.worker.invoke import encode_result, invoke
 from rota.worker.registry import Handler, Jobs
+from rota.worker.scribe import Scribe
 from rota.worker.stall import Stall
 
 _BOUNDS = (0.01, 0.05, 0.25, 1, 5, 30, 60, 300, 1800, 3600, 14400)  # seconds
@@ -46,6 +47,7 @@ class Runner:
         children: Children,
         threads: ThreadPoolExecutor,
         stall: Stall,
+        scribe: Scribe,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -54,6 +56,7 @@ class Runner:
         self._children = children
         self._threads = threads
         self._stall = stall
+        self._scribe = scribe
         self._clock = clock
         self._log = log
         self._random = Random()
@@ -101,7 +104,8 @@ class Runner:
         structlog.contextvars.bind_contextvars(
             tenant=request.tenant, job=request.job, job_id=run.job_id, attempt=run.attempt
         )
-        context = Context(run, request, self._log)
+        line = self._scribe.line(run)
+        context = Context(run, request, self._log, line=line, clock=self._clock)
         held.kill_after = request.kill_after_ms / 1000
         stuck = asyncio.get_running_loop().call_later(
             request.timeout_ms / 1000 + held.kill_after + _SLACK, self._tell_stuck, held
@@ -125,6 +129,14 @@ class Runner:
         return self._ended(held, request, "succeeded", None, result)
 
     async def _call(self, held: HeldRun, context: Context, request: JobRequest) -> bytes:
+        """Call the handler; what it told of its run is written before its end is."""
+        try:
+            return await self._call_in_time(held, context, request)
+        finally:
+            context.finish()
+            await self._scribe.settle(held.run, lost=held.lost)
+
+    async def _call_in_time(self, held: HeldRun, context: Context, request: JobRequest) -> bytes:
         handler = self._jobs.handlers[request.handler]
         seconds = request.timeout_ms / 1000
         if handler.isolation == "thread":

@@ -33,9 +33,9 @@ local function brief(text, most)
   return string.sub(line, 1, most)
 end
 
--- What a completion tells; nothing if it is none.
-local function told(completion)
-  local good, report = pcall(cmsgpack.unpack, completion)
+-- What a worker packed, such as a completion; nothing if it is no table.
+local function told(packed)
+  local good, report = pcall(cmsgpack.unpack, packed)
   return good and type(report) == 'table' and report or {}
 end
 
@@ -64,21 +64,31 @@ local function particulars(run, outcome, completion)
   return string.match(run.id, ':(.*)$') or '', past[1], errors, past[3]
 end
 
+-- What an entry tells of units of work: of the first four kinds the seven values of a sum.
+local function sums(packed)
+  local found = {}
+  for i, tally in ipairs(told(packed)) do
+    if i <= 4 and type(tally) == 'table' then found[i] = {unpack(tally, 1, 7)} end
+  end
+  return found
+end
+
 -- Note how a run ended. Called once for each end, before its record goes. `written` is when the
 -- job's last run ended, ms.
 local function note_end(run, ref, outcome, completion, written)
   if not run.queued then
-    local r = call('HMGET', P .. ':j:' .. run.id, 'due', 'queued', 'past')
-    run.due, run.queued, run.past = unpack(r)
+    local r = call('HMGET', P .. ':j:' .. run.id, 'due', 'queued', 'past', 'units')
+    run.due, run.queued, run.past, run.units = r[1], r[2], r[3], r[4]
   end
-  local name, first, errors, replays
-  if run.past or (run.due or '0') == '0' or outcome == 'dead' or not run.attempt then
+  local name, first, errors, replays, way, units
+  if run.past or (run.due or '0') == '0' or outcome == 'dead' or not run.attempt or run.units then
     name, first, errors, replays = particulars(run, outcome, completion)
+    if run.units then way, units = '', sums(run.units) end
   end
   local due, at = tonumber(run.due or 0), run.at or now
   keep_entry(ref, {1, outcome == 'succeeded' and '' or outcome, due, run.queued or '', at - due,
                    run.at and now - at or -1, run.attempt or 0, run.worker or '', name, first,
-                   errors, replays}, written)
+                   errors, replays, way, units}, written)
 end
 
 -- Note that a run is gone which was accepted, and why; `way` is the run that was in the way.

@@ -6,12 +6,13 @@ local P, call, now = P, call, now  -- close by: a function is made faster, at ea
 local function held_by(id, fence)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
                  'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority',
-                 'due', 'queued', 'past')
+                 'due', 'queued', 'past', 'units')
   if r[1] ~= 'running' or (fence and r[2] ~= fence) then return nil end
   return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
           charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
           worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
-          priority = r[13], due = r[14], queued = r[15], past = r[16], claimed = r[5]}
+          priority = r[13], due = r[14], queued = r[15], past = r[16], units = r[17],
+          claimed = r[5]}
 end
 
 -- Let `t` pay for a run that starts now, under `held` and the worker's lease.
