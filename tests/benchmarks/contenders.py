@@ -55,6 +55,6 @@ CONTENDERS = (
     _peer("streaq", 1_400),
     _peer("arq", 2_000),
     _peer("celery", 850, "redis", "celery"),
-    _peer("docket", 400, "pydocket", environment=(("BENCH_CONCURRENCY", "10"),)),
+    _peer("docket", 400, "pydocket", environment=(("BENCH_CONCURRENCY", "50"),)),
     _peer("rq", 280),
 )

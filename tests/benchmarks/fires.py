@@ -64,7 +64,7 @@ class Fleet:
         self._period_ms = period_ms
         self.server = EmbeddedStore()
         self.pids: dict[str, int] = {}
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         tally = folder / "tally"
         tally.write_bytes(bytes(4 * (_BINS + 3)))
         with tally.open("r+b") as file:
@@ -83,7 +83,7 @@ class Fleet:
                 start_new_session=True,
                 preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - as the store itself is started
             )
-        self._processes.append(process)
+        self._processes[name] = process
         self.pids[name] = process.pid
         while until and f'"{until}"' not in errors.read_text(errors="replace"):
             if process.poll() is not None or CLOCK.monotonic() > began + _START:
@@ -102,9 +102,11 @@ class Fleet:
         words = ("-m", "rota.worker", "run", "--app", "on_fires", *flags)
         self.start("worker", sys.executable, *words, until="worker_started")
 
-    def logged(self, name: str, event: str) -> int:
-        """Return how many lines of this event a process has logged."""
-        return (self._folder / f"{name}.err").read_text(errors="replace").count(f'"{event}"')
+    def stop(self, name: str) -> None:
+        """Ask a process to end, and wait for it."""
+        self._processes[name].terminate()
+        self._processes[name].wait()
+        del self.pids[name]
 
     def snapshot(self) -> Snapshot:
         """Return what has happened so far."""
@@ -131,9 +133,10 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for process in self._processes:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        for process in self._processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         self.server.stop()
 
     def _environment(self) -> dict[str, str]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from redis import Redis
+
 from rota.common.clock import SystemClock
 from rota.common.embedded import EmbeddedStore, die_with_parent
 from tests.benchmarks import usage
@@ -31,6 +33,7 @@ class Result(NamedTuple):
     rate: float  # jobs a second
     worker_us: float  # microseconds of processor for each job: all workers
     store_us: float  # the same: the server
+    trips: float  # reads of the server's sockets for each job: what is pipelined counts once
     wrong: str  # what was not exactly once; empty: all was
 
 
@@ -39,6 +42,7 @@ class _Mark(NamedTuple):
     done: int
     worker: float
     store: float
+    trips: int
 
 
 def run(contender: Contender, jobs: int, folder: Path, *, workers: int = 1) -> Result:
@@ -50,7 +54,7 @@ def run(contender: Contender, jobs: int, folder: Path, *, workers: int = 1) -> R
         _enqueue(contender, environment, jobs)
         with _working(contender, environment, folder, workers) as pids:
             seen = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            first, last = _watch(seen, pids, server.pid)
+            first, last = _watch(seen, pids, server)
             time.sleep(_AFTER)
             counts = bytes(seen)
     return _result(first, last, counts)
@@ -106,7 +110,7 @@ def _working(
             process.wait()
 
 
-def _watch(seen: mmap.mmap, pids: list[int], server: int) -> tuple[_Mark, _Mark]:
+def _watch(seen: mmap.mmap, pids: list[int], server: EmbeddedStore) -> tuple[_Mark, _Mark]:
     jobs, first, until = len(seen), None, CLOCK.monotonic() + _WITHIN
     while True:
         done = jobs - bytes(seen).count(0)
@@ -120,8 +124,11 @@ def _watch(seen: mmap.mmap, pids: list[int], server: int) -> tuple[_Mark, _Mark]
         time.sleep(_LOOK)
 
 
-def _mark(done: int, pids: list[int], server: int) -> _Mark:
-    return _Mark(CLOCK.monotonic(), done, sum(map(usage.cpu, pids)), usage.cpu(server))
+def _mark(done: int, pids: list[int], server: EmbeddedStore) -> _Mark:
+    at, worker, store = CLOCK.monotonic(), sum(map(usage.cpu, pids)), usage.cpu(server.pid)
+    with Redis(port=server.port) as redis:
+        trips = redis.info("stats")["total_reads_processed"]
+    return _Mark(at, done, worker, store, trips)
 
 
 def _result(first: _Mark, last: _Mark, counts: bytes) -> Result:
@@ -132,5 +139,6 @@ def _result(first: _Mark, last: _Mark, counts: bytes) -> Result:
         rate=done / (last.at - first.at),
         worker_us=(last.worker - first.worker) / done * 1e6,
         store_us=(last.store - first.store) / done * 1e6,
+        trips=(last.trips - first.trips) / done,
         wrong=f"{again:,} of {len(counts):,} jobs ran more than once" if again else "",
     )

@@ -1,6 +1,7 @@
-"""docket: one process, ten at a time: with a hundred it runs out of connections."""
+"""docket: one process, fifty at a time (with a hundred it runs out of connections), looking for work without long pauses."""
 
 import asyncio
+from datetime import timedelta
 
 import tally
 from docket import Docket, Worker
@@ -24,7 +25,10 @@ async def work() -> None:
     """Work until killed."""
     async with Docket(name="bench", url=tally.URL) as docket:
         docket.register(noop)
-        async with Worker(docket, concurrency=tally.CONCURRENCY) as worker:
+        often = timedelta(milliseconds=5)
+        async with Worker(
+            docket, concurrency=tally.CONCURRENCY, minimum_check_interval=often
+        ) as worker:
             await worker.run_forever()
 
 
