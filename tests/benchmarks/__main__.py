@@ -10,7 +10,7 @@ COMMANDS = {
     "latency": "from due to handler started, idle, beside a round trip",
     "memory": "bytes of scheduler and store for each idle definition",
     "growth": "cost of a claim by tenants and by queued runs",
-    "startup": "from the start of a scheduler to its first fire, by definitions",
+    "startup": "from the start of a scheduler until it leads, by definitions",
     "scale": "two workers beside one; round trips for each job",
 }
 

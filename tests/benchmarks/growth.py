@@ -31,7 +31,7 @@ def main() -> None:
 
 async def _rows(queued: tuple[int, ...]) -> list[tuple[str, ...]]:
     cases = [(tenants, 20_000) for tenants in _TENANTS] + [(1, count) for count in queued]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     with EmbeddedStore() as server:
         link = Link(server.url)
         for tenants, count in cases:

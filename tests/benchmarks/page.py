@@ -46,9 +46,9 @@ def bars(title: str, values: Sequence[tuple[str, float]]) -> str:
     """Return a picture of values as bars, as SVG."""
     most = max(value for _, value in values)
     high = _ROW * len(values) + 40
+    box = f'viewBox="0 0 {_WIDE} {high}" font-family="sans-serif" font-size="13"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE} {high}" '
-        f'font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>',
         f'<rect width="{_WIDE}" height="{high}" fill="white"/>',
         f'<text x="8" y="20" font-weight="bold">{escape(title)}</text>',
     ]

@@ -1,4 +1,4 @@
-"""Recurring jobs, each every ten seconds: fires a second, what was left out, how late, at what cost.
+"""Recurring jobs, each every ten seconds: how many are held, how late they are, at what cost.
 
 One scheduler and one worker with their default settings; beside them BullMQ's job schedulers, which
 one worker process looks after. Definitions are spread evenly over the period.

@@ -1,4 +1,7 @@
-"""docket: one process, fifty at a time (with a hundred it runs out of connections), looking for work without long pauses."""
+"""docket: one process, fifty at a time, looking for work without long pauses.
+
+With a hundred at a time it runs out of connections.
+"""
 
 import asyncio
 from datetime import timedelta

@@ -22,4 +22,4 @@ async def give(count: int) -> None:
             await worker.enqueue_many([noop.enqueue(n) for n in some])
 
 
-tally.main(lambda count: asyncio.run(give(count)), lambda: worker.run_sync())
+tally.main(lambda count: asyncio.run(give(count)), worker.run_sync)
