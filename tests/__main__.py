@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"common", "scheduler", "worker"}
 HANGS, LONGEST = "faulthandler_timeout", 1800  # seconds after which a long test hangs
-NOT_COPIED = {*SOURCES, ".git", ".venv", "dist", "build"}
+NOT_COPIED = {*SOURCES, ".git", ".venv", ".bench", "dist", "build"}
 
 
 def main() -> None:
