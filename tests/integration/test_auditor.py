@@ -32,9 +32,9 @@ class Rig:
             group,
             catalog=Catalog(store.link),
             awaited=self.awaited,
-            finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
+            finished=lambda ref, run_id, at_ms: self.finished.append((ref, at_ms)),
             again=lambda each, due_ms: self.again.append((each.ref, due_ms)),
-            lost=lambda each, run_id: self.lost.append(run_id),
+            lost=lambda each, run_id, due_ms: self.lost.append(run_id),
             look_back=self.look_back,
             clock=self.clock,
             log=self.book.log,
@@ -148,14 +148,15 @@ async def test_reopened_store(rig: Rig, age: float) -> None:
 
 
 async def test_other_run_in_flight(rig: Rig, store: Store) -> None:
-    """Where another, later run of the job is in flight, that one is awaited from now on."""
+    """Where another, later run of the job is in flight, that one is awaited; ours is over."""
     later = await builders.seed(store, State.RUNNING)
     rig.awaits(job_id(REF, DUE_MS - HOUR_MS), due_ms=DUE_MS - HOUR_MS)
     rig.clock.advance(LONG)
     await rig.auditor.turn()
 
     assert later.run.job_id == rig.awaited.job_id(REF)
-    assert [] == rig.finished + rig.again
+    assert [(REF, DUE_MS + round(LONG * 1000))] == rig.finished
+    assert [] == rig.again
 
 
 async def test_lost_run_waits_for_another(rig: Rig, store: Store) -> None:

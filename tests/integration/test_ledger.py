@@ -9,6 +9,7 @@ from rota.common.ledger import Attempts, Entry, Stretch
 from rota.common.link import Link
 from rota.common.store import Store
 from rota.scheduler import trigger
+from rota.scheduler.line import Turn
 from rota.scheduler.schedule import due_of
 from tests.support import builders, probe, schedulers
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
@@ -251,7 +252,7 @@ async def test_triggered_run_lost(url: str, store: Store) -> None:
     async with schedulers.beside(url, each) as rig:
         await rig.leads()
         run_id = await trigger.trigger(each, store=store, clock=CLOCK)
-        rig.daemon._dispatcher.fire(each, DUE_MS)  # it is busy: so the run is awaited
+        rig.daemon._dispatcher.fire(each, Turn(DUE_MS))  # it is busy: so the run is awaited
         await probe.until(lambda: rig.daemon._awaited.job_id(REF) == run_id)
         await store.link.command(
             "DEL", keys.run(GROUP, run_id), keys.slot(GROUP, REF), keys.queue(GROUP, "acme")

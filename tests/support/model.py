@@ -313,7 +313,9 @@ class Model:
     def renew(self, job_id: str, fence: int) -> str:
         """Lengthen a lease: running -> running."""
         if not self.holder(job_id, fence):
-            return "unknown" if self._forgotten(job_id, fence) else "lost"
+            known = job_id in self.runs or self.slots[ref_of(job_id)].last == job_id
+            lost = self.gated and not known
+            return "unknown" if lost or self._forgotten(job_id, fence) else "lost"
         self._move(job_id, Operation.RENEW, State.RUNNING)
         self.leases[job_id] = self.now + LEASE_MS
         return "cancel" if self.runs[job_id].cancel else "renewed"

@@ -9,6 +9,7 @@ import msgspec
 from rota.common import keys, message
 from rota.common.job import Job, Priority
 from rota.common.link import Link
+from rota.common.state import State
 from rota.common.worker_info import REGISTRATION_MS, SILENT_MS, WorkerInfo
 
 _CHUNK = 1_000  # commands in one round trip
@@ -28,6 +29,7 @@ class Slot(NamedTuple):
     ended_ms: int | None  # when the last run ended, by the store's clock
     outcome: str | None  # how it ended
     last: str | None  # its job_id
+    at_ms: int | None = None  # since when the job was busy with the last run that was accepted
 
 
 class Seen(NamedTuple):
@@ -114,9 +116,14 @@ class Catalog:
 
     async def slots(self, group: str, refs: Sequence[str]) -> list[Slot]:
         """Return what the store remembers of each job of `refs`, in that order."""
-        fields = ("run", "due", "ended", "outcome", "last")
+        fields = ("run", "due", "ended", "outcome", "last", "at")
         rows = await self._many([("HMGET", keys.slot(group, ref), *fields) for ref in refs])
         return [_slot(row) for row in rows]
+
+    async def states(self, group: str, job_ids: Sequence[str]) -> list[State | None]:
+        """Return the state of each of these runs, in that order; None if there is no record."""
+        rows = await self._many([("HGET", keys.run(group, job_id), "state") for job_id in job_ids])
+        return [State(row.decode()) if row else None for row in rows]
 
     async def counts(self, group: str) -> GroupCounts:
         """Return how many runs of `group` are in which state."""
@@ -244,5 +251,7 @@ def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
 
 
 def _slot(row: list[bytes | None]) -> Slot:
-    run, due, ended, outcome, last = (value.decode() if value else None for value in row)
-    return Slot(run, int(due) if due else None, int(ended) if ended else None, outcome, last)
+    run, due, ended, outcome, last, at = (value.decode() if value else None for value in row)
+    times = (int(value) if value else None for value in (due, ended, at))
+    due_ms, ended_ms, at_ms = times
+    return Slot(run, due_ms, ended_ms, outcome, last, at_ms)

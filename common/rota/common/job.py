@@ -8,6 +8,8 @@ import msgspec
 Priority = Literal["high", "normal", "low"]
 Gap = Literal["run_after", "skip"]
 Fold = Literal["first", "second", "both"]
+Overlap = Literal["skip", "queue_one", "queue_all", "cancel", "allow"]
+Misfire = Literal["once", "all", "skip"]
 
 KILL_AFTER_MS = 10_000  # one object, so that a request need not carry it
 
@@ -64,9 +66,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_ms: int = 900_000  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()
-    overlap: Literal["skip", "cancel"] = (
-        "skip"  # what to do when due while the last run is not over
-    )
+    overlap: Overlap = "skip"  # what to do when due while the last run is not over
+    misfire: Misfire = "once"  # what to do with what nobody sent when it was due
+    max_lateness_ms: int = 0  # what is later than that is not run any more; 0 is no limit
+    max_catch_up: int = 100  # how many may wait for the last run, or are made up for
     priority: Priority = "normal"  # among the queued runs of its own tenant
 
     @property

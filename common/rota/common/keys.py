@@ -46,7 +46,11 @@ def jobs(group: str) -> str:
 
 
 def slot(group: str, ref: str) -> str:
-    """Return the HASH of one job: run in flight, cursor; last end, outcome and fence. Kept."""
+    """Return the HASH of one job. Kept.
+
+    run (the last one that was accepted, while it is in flight), at (since when the job has been
+    busy with it, ms), due (the cursor, ms); of the last end ended (ms), outcome, last and fence.
+    """
     return f"{root(group)}:s:{ref}"
 
 

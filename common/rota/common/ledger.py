@@ -48,8 +48,8 @@ class Note(NamedTuple):
     ref: str  # TENANT/JOB
     outcome: str  # one of `Outcome`
     detail: str  # more on that: a word of `Missed`, or for people
-    from_ms: int  # when the first was due; 0 for a triggered run that may be lost
-    to_ms: int  # when the last was due
+    from_ms: int  # when the first was due; 0 for a run that may be lost, `way`
+    to_ms: int  # when the last was due; of a run that was triggered 0
     times: int  # how many these are; 0 if they are too many to be counted
     way: str = ""  # the run that was in the way, or made up for them, or is lost
 

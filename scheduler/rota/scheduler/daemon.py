@@ -70,17 +70,12 @@ class SchedulerDaemon:
         self._dispatcher = Dispatcher(
             store=self._store,
             awaited=self._awaited,
-            finished=lambda ref, at_ms: self.engine.finished(ref, at_ms),  # noqa: PLW0108 - built next
-            postpone=lambda ref, due_ms: self.engine.postpone(ref, due_ms),  # noqa: PLW0108 - built next
+            answered=lambda: self.engine,
             terms=lambda: {group: leader.term for group, leader in self._leaders.items()},
             clock=self._clock,
             log=self._log,
         )
-        self.engine = Engine(
-            fire=self._dispatcher.fire,
-            skipped=self._dispatcher.skipped,
-            kept_back=self._dispatcher.kept_back,
-        )
+        self.engine = Engine(tell=self._dispatcher, clock=self._clock)
         self._publisher = Publisher(catalog=self._catalog, log=self._log)
         self._limit_publisher = LimitPublisher(limiter=Limiter(self._store), log=self._log)
         # Limits first: claims are to keep to them when the gate closes.
@@ -189,6 +184,7 @@ class SchedulerDaemon:
         await self._limit_publisher.follow(applied.limits)  # before any run is enqueued
         await self._publisher.follow(applied.jobs)
         self._watcher.follow(applied.config.jobs)
+        self.engine.limit({g: each.catch_up_concurrency for g, each in applied.limits.items()})
         await self._groups.follow(applied)
 
     def _member(self, group: str) -> Member:

@@ -11,6 +11,7 @@ def of_group(limits: GroupLimits) -> dict[str, Any]:
     return {
         "weight": _weight(limits.weight),
         "max_concurrency": limits.max_concurrency or None,
+        "catch_up_concurrency": limits.catch_up_concurrency,
     }
 
 

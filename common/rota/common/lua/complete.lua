@@ -10,9 +10,9 @@
 --          stale      the run is no longer held under this fence; nothing was written
 
 -- Make of what the store remembers of the run, if anything, one that can be finished.
-local function restored(id, held, due)
+local function restored(id, held, due, beside)
   local name, job = string.match(id, '^([^/]+)/([^:]+):')
-  if not name or not forgotten(id, tonumber(held), true) then return nil end
+  if not name or not forgotten(id, tonumber(held), true, beside and due) then return nil end
   local record = P .. ':j:' .. id
   local keep = call('HGET', record, 'keep') or (due == 0 and KEEP or 0)
   withdraw(id)
@@ -30,7 +30,7 @@ for i = 2, #ARGV, 6 do
   if run then
     end_attempt(run)
   elseif wait > 0 then
-    run = restored(id, held, tonumber(ARGV[i + 2]))
+    run = restored(id, held, tonumber(ARGV[i + 2]), told(ARGV[i + 4]).beside)
   end
   if run then
     finish(run, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])

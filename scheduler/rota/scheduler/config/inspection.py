@@ -1,12 +1,13 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import UNSET
 from yaml.nodes import Node, SequenceNode
 
+from rota.common.job import Misfire, Overlap, Priority
 from rota.scheduler.config import field, limit, resolve, timing
 from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import quoted
@@ -46,8 +47,10 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "backoff": (field.length, "a duration such as 10s"),
     "max_backoff": (field.length, "a duration such as 10m"),
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
-    "overlap": (field.overlap, "`skip` or `cancel`"),
-    "priority": (field.priority, "`high`, `normal` or `low`"),
+    "overlap": (field.overlap, field.choice(get_args(Overlap))),
+    "misfire": (field.misfire, field.choice(get_args(Misfire))),
+    "max_lateness": (field.length, "a duration such as 10m"),
+    "priority": (field.priority, field.choice(get_args(Priority))),
     "rate_limit": (limit.rate_limit, "a rate such as 100/m"),
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
@@ -57,6 +60,8 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "max_concurrency": limit.number,
     "burst": limit.number,
     "max_backlog": limit.number,
+    "max_catch_up": field.catch_up,
+    "catch_up_concurrency": limit.number,
 }
 _MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
 _ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
@@ -189,7 +194,10 @@ class Inspection(Reader):
         before = len(self.problems)
         pairs = self._fields(pair[1], JobSpec, "not a job setting")
         misspelt = len(self.problems) > before  # or no mapping at all
-        self._checks(pairs, base)
+        lateness = pairs.get("max_lateness")
+        unlimited = lateness is not None and self._plain(lateness[1]) is None
+        written = {n: p for n, p in pairs.items() if not (unlimited and n == "max_lateness")}
+        self._checks(written, base)
         kinds = [kind for kind in pairs if kind in KINDS]
         for kind in kinds[1:]:
             message = f"a job has one of {_ANY_KIND}; this has `{kinds[0]}` already"

@@ -15,13 +15,17 @@ from rota.scheduler.config.form import (
     At,
     Between,
     Burst,
+    CatchUpConcurrency,
     Cron,
     Every,
     Handler,
     Jitter,
     KillAfter,
     MaxBacklog,
+    MaxCatchUp,
     MaxConcurrency,
+    MaxLateness,
+    Misfire,
     Name,
     Overlap,
     Phase,
@@ -131,6 +135,9 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
+    misfire: Misfire | UnsetType = UNSET
+    max_lateness: MaxLateness | UnsetType | None = UNSET
+    max_catch_up: MaxCatchUp | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
 
@@ -144,6 +151,9 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
+    misfire: Misfire | UnsetType = UNSET
+    max_lateness: MaxLateness | UnsetType = UNSET
+    max_catch_up: MaxCatchUp | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
     weight: Weight | UnsetType = UNSET
     max_concurrency: MaxConcurrency | UnsetType = UNSET
@@ -157,6 +167,7 @@ class GroupSpec(_Spec, frozen=True, kw_only=True):
 
     weight: Weight | UnsetType = UNSET
     max_concurrency: MaxConcurrency | UnsetType = UNSET
+    catch_up_concurrency: CatchUpConcurrency | UnsetType = UNSET
 
 
 class HandlerSpec(_Spec, frozen=True, kw_only=True):
@@ -214,5 +225,7 @@ BUILT_IN: Final = DefaultsSpec(
     timeout="15m",
     kill_after="10s",
     overlap="skip",
+    misfire="once",
+    max_catch_up=100,
     retry=RetrySpec(attempts=3, backoff="10s", max_backoff="10m"),
 )

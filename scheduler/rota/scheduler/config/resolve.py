@@ -67,6 +67,7 @@ def group(data: Any) -> GroupLimits:
     return GroupLimits(
         weight=limit.weight(first(spec.weight, 1.0)),
         max_concurrency=first(spec.max_concurrency, 0),
+        catch_up_concurrency=first(spec.catch_up_concurrency, GroupLimits().catch_up_concurrency),
     )
 
 
@@ -206,6 +207,7 @@ def _job(
     args = {} if isinstance(spec.args, UnsetType) else field.args(spec.args)
     own = spec.blackout
     usual = ground.defaults
+    lateness = first(spec.max_lateness, usual.max_lateness, None)
     return Job(
         tenant=tenant,
         name=field.name(name) if name else name,
@@ -218,6 +220,9 @@ def _job(
         kill_after_ms=field.length(first(spec.kill_after, usual.kill_after)),
         retry=retry(spec.retry, usual.retry),
         overlap=field.overlap(first(spec.overlap, usual.overlap)),
+        misfire=field.misfire(first(spec.misfire, usual.misfire)),
+        max_lateness_ms=field.length(lateness) if lateness else 0,
+        max_catch_up=field.catch_up(first(spec.max_catch_up, usual.max_catch_up)),
         priority=field.priority(first(spec.priority, "normal")),
     )
 
