@@ -28,12 +28,12 @@ Withhold = Callable[[Job, int], Withheld | None]  # is asked with the job and th
 
 def settled(job: Job, due: Due, line: Line, now_ms: int) -> Line:
     """Return the line with all that is certain not to be run as noted, and why."""
-    if job.max_lateness_ms:
-        line = _too_late(job, due, line, now_ms - job.max_lateness_ms)
     if any(_is(item, Kind.OVERLAPS) for item in line):
         line = _overlaps(job, due, line)
     if job.misfire != "once" and any(_is(item, Kind.MISSED) for item in line):
         line = _misfires(job, due, line, now_ms)
+    if job.max_lateness_ms:
+        line = _too_late(job, due, line, now_ms - job.max_lateness_ms)
     return merged(line)
 
 
