@@ -39,7 +39,10 @@ class Journey:
         self.in_flight: dict[str, str] = {}  # job_id -> TENANT/JOB
         self.late: list[int] = []  # how many late runs were in flight, at each acceptance of one
         self._late: set[str] = set()
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self.began_ms = now_ms
+        self.ended: dict[str, int] = {}  # when the last run of TENANT/JOB ended
+        # When, in which order, what, and whether it happens without a scheduler, too.
+        self._events: list[tuple[int, int, Callable[[], None], bool]] = []
         self._count = count()
         self._withhold = withhold
         self.engine = self._engine()
@@ -59,7 +62,7 @@ class Journey:
             self.late.append(len(self._late))
         engine = self.engine
         self._at(now_ms, lambda: engine.accepted(job.ref, turn.due_ms))
-        self._at(now_ms + self.lasts(job, turn.due_ms), lambda: self._end(run_id))
+        self._at(now_ms + self.lasts(job, turn.due_ms), lambda: self._end(run_id), alone=True)
 
     def note(self, job: Job, notes: Sequence[Note]) -> None:
         """Record notes."""
@@ -71,7 +74,7 @@ class Journey:
     def cancel(self, job: Job, run_id: str) -> None:
         """Cancel a run, which ends at once."""
         self.cancelled.append(run_id)
-        self._at(self.clock.now_ms(), lambda: self._end(run_id))
+        self._at(self.clock.now_ms(), lambda: self._end(run_id), alone=True)
 
     def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
         """Log nothing."""
@@ -80,12 +83,13 @@ class Journey:
         ref = self.in_flight.pop(run_id, None)
         self._late.discard(run_id)
         if ref is not None:
+            self.ended[ref] = self.clock.now_ms()
             self.engine.finished(ref, run_id, self.clock.now_ms())
 
     # -- time
 
-    def _at(self, ms: int, what: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (ms, next(self._count), what))
+    def _at(self, ms: int, what: Callable[[], None], *, alone: bool = False) -> None:
+        heapq.heappush(self._events, (ms, next(self._count), what, alone))
 
     def until(self, end_ms: int) -> None:
         """Let time pass."""
@@ -104,9 +108,31 @@ class Journey:
 
     def dead_until(self, end_ms: int) -> None:
         """Let runs end while no scheduler is there."""
+        jobs = [course.job for course in self.engine._courses.values()]
         self.engine.stop()
+        self._events = sorted(event for event in self._events if event[3])  # a heap again
         self.engine = self._engine()
         self.until(end_ms)
+        for job in jobs:
+            self.engine.add(job, self.standing(job))
+
+    def standing(self, job: Job) -> Standing:
+        """Return where a job is by what the store was told, as its slot would say."""
+        runs, notes = self.runs.get(job.ref, []), self.notes.get(job.ref, [])
+        cursors = [run.turn.due_ms for run in runs[-1:]] + [note.to_ms for note in notes[-1:]]
+        until_ms = max(cursors, default=self.began_ms)
+        if not runs:
+            return Standing(until_ms=until_ms)
+        last = runs[-1]
+        run_id = job_id(job.ref, last.turn.due_ms)
+        return Standing(
+            until_ms=until_ms,
+            run=run_id if run_id in self.in_flight else "",
+            busy_ms=last.turn.busy_ms,
+            ended_ms=self.ended.get(job.ref, 0),
+            last=run_id,
+            late=last.turn.late,
+        )
 
 
 def holes(each: Job, journey: Journey, after_ms: int, until_ms: int, last_ms: int) -> list[str]:
@@ -133,8 +159,3 @@ def holes(each: Job, journey: Journey, after_ms: int, until_ms: int, last_ms: in
             wrong.append(f"{each.ref} {moment}: {outcomes}")
         moment = due.next_after(moment)
     return wrong + [f"{each.ref} {ms} was not due: {outcomes}" for ms, outcomes in found.items()]
-
-
-def standing(ref: str, **over: int) -> Standing:
-    """Return where a job is; nothing of it is in flight."""
-    return Standing(**({"until_ms": 0} | over))  # type: ignore[arg-type]

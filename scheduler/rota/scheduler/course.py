@@ -84,7 +84,6 @@ class Course:
     def look(self, now_ms: int) -> None:
         """Put what has fallen due in line."""
         if self.next_ms is None or self.next_ms > now_ms:
-            self.seen_ms = max(self.seen_ms, now_ms)
             return
         found = list(self._ground().find(self._fallen_due(self.seen_ms, now_ms)))
         self.seen_ms, self.next_ms = now_ms, self.due.next_after(now_ms)
@@ -113,7 +112,7 @@ class Course:
 
         With a `permit` a run may make up for what was missed.
         """
-        if self.asked:
+        if self.asked or not self.line:
             return False
         self.line = policy.settled(self.job, self.due, self.line, now_ms)
         self._ask_again(now_ms)
@@ -130,7 +129,8 @@ class Course:
                     return not self.catching
                 self.catching = job_id(self.job.ref, due_ms)
             self.line = policy.released(self.job, self.due, self.line, now_ms)
-            return self.advance(now_ms)
+            if not isinstance(self.line[0], Turn):
+                return self.advance(now_ms)
         self._fire(now_ms)
         return False
 

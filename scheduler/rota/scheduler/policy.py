@@ -28,13 +28,14 @@ Withhold = Callable[[Job, int], Withheld | None]  # is asked with the job and th
 
 def settled(job: Job, due: Due, line: Line, now_ms: int) -> Line:
     """Return the line with all that is certain not to be run as noted, and why."""
-    if any(_is(item, Kind.OVERLAPS) for item in line):
+    kinds = {item.kind for item in line if isinstance(item, Stretch)}
+    if Kind.OVERLAPS in kinds:
         line = _overlaps(job, due, line)
-    if job.misfire != "once" and any(_is(item, Kind.MISSED) for item in line):
+    if Kind.MISSED in kinds and job.misfire != "once":
         line = _misfires(job, due, line, now_ms)
     if job.max_lateness_ms:
         line = _too_late(job, due, line, now_ms - job.max_lateness_ms)
-    return merged(line)
+    return merged(line) if len(line) > 1 else line
 
 
 def notes(job: Job, line: Line) -> tuple[list[Note], Line]:
@@ -67,7 +68,7 @@ def released(job: Job, due: Due, line: Line, now_ms: int) -> Line:
     assert isinstance(first, Stretch)
     if first.kind is Kind.MISSED:
         late = (next_run(job, line) or now_ms) < now_ms - ON_TIME_MS
-        if job.misfire != "all":
+        if job.misfire != "all" and (len(line) > 1 or first.from_ms < first.to_ms):
             return merged(_made_up(job, due, line, late=late))
         turn = Turn(first.from_ms, late=late)
     else:
