@@ -1,6 +1,6 @@
 """`overlap` and `misfire`: what becomes of each occurrence, held against a reckoning one by one."""
 
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from rota.common.job import Blackout, Job, Misfire, Overlap, job_id
 from rota.common.ledger import Note, Outcome
 from rota.scheduler import policy
-from rota.scheduler.blackout import blackout_at
 from rota.scheduler.calendar import spans
 from rota.scheduler.finding import Ground
 from rota.scheduler.line import Line, Turn, merged
@@ -16,6 +15,7 @@ from rota.scheduler.policy import ON_TIME_MS, Withheld
 from rota.scheduler.schedule import due_of
 from tests.support.definitions import job
 from tests.support.moment import HOUR, MINUTE, ms
+from tests.support.reckoning import Past, Seen, due_times, reckoned
 
 NOW = ms("2026-11-23T12:00")
 WAY = "acme/import:20261123T000000Z"
@@ -26,21 +26,6 @@ SCHEDULES: list[dict[str, Any]] = [
     {"cron": "0,30 * * * *", "timezone": "Europe/Berlin"},
     {"every": "10m", "phase_ms": 0, "blackouts": (Blackout(between="11:10..11:40"),)},
 ]
-
-
-class Past(NamedTuple):
-    """When a job was accounted for last, and was busy; ms before `NOW`."""
-
-    until: int
-    busy: int  # 0: never
-    ended: int | None  # None: it still is
-
-
-class Seen(NamedTuple):
-    """What came of all that was due."""
-
-    outcomes: dict[int, str]  # by due time; `run` is one
-    missed: dict[int, tuple[int, ...]]  # of each run: what it made up for
 
 
 ago = st.integers(0, 3 * HOUR)
@@ -103,57 +88,6 @@ def _take(each: Job, note: Note, seen: Seen) -> None:
     assert times == note.times
 
 
-def due_times(each: Job, after_ms: int, until_ms: int) -> list[int]:
-    """Return all due times in a span of time."""
-    found, moment = list[int](), due_of(each).next_after(after_ms)
-    while moment is not None and moment <= until_ms:
-        found.append(moment)
-        moment = due_of(each).next_after(moment)
-    return found
-
-
-def reckoned(each: Job, past: Past) -> Seen:
-    """Return what is to come of all that was due: one after the other, by the words of the docs."""
-    times = due_times(each, NOW - past.until, NOW)
-    outcomes = {t: "blackout" for t in times if blackout_at(each, t)}
-    start = NOW - past.busy
-    end = NOW if past.ended is None else NOW - past.ended
-    busy = bool(past.busy) and (past.ended is None or start < end) and each.overlap != "allow"
-    overlaps = [t for t in times if t not in outcomes and busy and start <= t <= end]
-    missed = [t for t in times if t not in outcomes and t not in overlaps]
-    waits = {
-        "skip": [],
-        "queue_one": overlaps[:1],
-        "queue_all": overlaps[: each.max_catch_up],
-        "cancel": overlaps[-1:],
-        "allow": [],
-    }[each.overlap]
-    outcomes |= dict.fromkeys(overlaps, "skipped") | dict.fromkeys(waits, "run")
-    on_time = [t for t in missed[-1:] if t >= NOW - ON_TIME_MS]
-    if each.misfire == "all":
-        outcomes |= dict.fromkeys(missed, "late")
-        outcomes |= dict.fromkeys(missed[-each.max_catch_up :], "run")
-    elif each.misfire == "skip":
-        outcomes |= dict.fromkeys(missed, "missed") | dict.fromkeys(on_time, "run")
-    else:
-        outcomes |= dict.fromkeys(missed, "run")
-    if each.max_lateness_ms:
-        old = [t for t in times if t < NOW - each.max_lateness_ms and outcomes[t] == "run"]
-        outcomes |= dict.fromkeys(old, "late")
-    made_up: dict[int, tuple[int, ...]] = {t: () for t in times if outcomes[t] == "run"}
-    if each.misfire == "once":
-        row: list[int] = []
-        for t in [*times, NOW + 1]:
-            if t > NOW or (t in waits and outcomes[t] == "run"):
-                outcomes |= dict.fromkeys(row[:-1], "missed")
-                made_up = {k: v for k, v in made_up.items() if k not in row[:-1]}
-                made_up |= {row[-1]: tuple(row[:-1])} if row else {}
-                row = []
-            elif t in missed and outcomes[t] == "run":
-                row.append(t)
-    return Seen(outcomes, made_up)
-
-
 @given(jobs, pasts)
 @settings(max_examples=600, deadline=None)
 @example(job(every="10m", phase_ms=0, overlap="queue_all"), Past(3 * HOUR, 2 * HOUR, HOUR))
@@ -161,7 +95,7 @@ def test_every_pair(each: Job, past: Past) -> None:
     """Each occurrence has the one outcome that both policies give it, and runs are in order."""
     found = ground(each, past).find(spans(each, NOW - past.until, NOW))
 
-    assert reckoned(each, past) == played(each, merged(found))
+    assert reckoned(each, past, NOW) == played(each, merged(found))
 
 
 @given(jobs.filter(lambda each: not each.max_lateness_ms), pasts, st.lists(ago, max_size=5))
@@ -177,7 +111,7 @@ def test_at_once_or_in_steps(each: Job, past: Past, looks: list[int]) -> None:
             line = policy.settled(each, due, line, moment)
             seen_ms = moment
 
-    assert reckoned(each, past) == played(each, line)
+    assert reckoned(each, past, NOW) == played(each, line)
 
 
 def test_bounds_of_what_a_run_is_told() -> None:

@@ -145,7 +145,8 @@ class Course:
     def _in_the_way(self) -> bool:
         if not self.run or self.job.overlap == "allow":
             return False
-        if self.job.overlap == "cancel":
+        # What makes up for others gives way to none of these, but to what overlaps it.
+        if self.job.overlap == "cancel" and policy.has(self.line, Kind.OVERLAPS):
             self.teller.cancel(self.job, self.run)
         return True
 

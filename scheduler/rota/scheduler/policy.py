@@ -28,14 +28,18 @@ Withhold = Callable[[Job, int], Withheld | None]  # is asked with the job and th
 
 def settled(job: Job, due: Due, line: Line, now_ms: int) -> Line:
     """Return the line with all that is certain not to be run as noted, and why."""
-    kinds = {item.kind for item in line if isinstance(item, Stretch)}
-    if Kind.OVERLAPS in kinds:
+    if has(line, Kind.OVERLAPS):
         line = _overlaps(job, due, line)
-    if Kind.MISSED in kinds and job.misfire != "once":
+    if job.misfire != "once" and has(line, Kind.MISSED):
         line = _misfires(job, due, line, now_ms)
     if job.max_lateness_ms:
         line = _too_late(job, due, line, now_ms - job.max_lateness_ms)
     return merged(line) if len(line) > 1 else line
+
+
+def has(line: Line, kind: Kind) -> bool:
+    """Tell whether anything in line is of a kind."""
+    return any(_is(item, kind) for item in line)
 
 
 def notes(job: Job, line: Line) -> tuple[list[Note], Line]:
