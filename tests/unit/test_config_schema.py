@@ -1,12 +1,13 @@
 """Editors get a JSON Schema that says what a file may hold."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 
 from rota.common import names
+from rota.common.job import Misfire, Overlap
 from rota.scheduler import config
 
 KINDS = ("cron", "every", "after", "at", "between")
@@ -38,17 +39,18 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert sorted(
         ["blackout", "dst", "group", "jobs", "timezone", "use", *limits]
     ) == fields["TenantSpec"]  # fmt: skip
+    rules = ["overlap", "misfire", "max_lateness", "max_catch_up"]
     assert sorted(
-        ["blackout", "dst", "kill_after", "overlap", "retry", "timeout", "timezone", *limits]
+        ["blackout", "dst", "kill_after", "retry", "timeout", "timezone", *rules, *limits]
     ) == fields["DefaultsSpec"]  # fmt: skip
-    assert ["max_concurrency", "weight"] == fields["GroupSpec"]
+    assert ["catch_up_concurrency", "max_concurrency", "weight"] == fields["GroupSpec"]
     assert ["max_concurrency"] == fields["HandlerSpec"]
     assert ["fold", "gap"] == fields["DstSpec"]
     assert ["between", "from", "reason", "to"] == fields["BlackoutSpec"]
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
         ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
-         "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority"]
+         "timezone", "dst", "blackout", "timeout", "kill_after", *rules, "retry", "priority"]
     ) == fields["JobSpec"]  # fmt: skip
 
 
@@ -59,7 +61,8 @@ def test_the_schema_helps_while_typing() -> None:
     assert all("description" in job[name] for name in job.keys() - {"retry", "dst"})
     assert ["15m", "1h30m"] == job["every"]["examples"]
     assert names.HANDLER_PATTERN == job["handler"]["pattern"]
-    assert ["skip", "cancel"] == job["overlap"]["enum"]
+    assert [*get_args(Overlap)] == job["overlap"]["enum"]
+    assert [*get_args(Misfire)] == job["misfire"]["enum"]
     attempts = definitions()["RetrySpec"]["properties"]["attempts"]
     assert (1, 100) == (attempts["minimum"], attempts["maximum"])
 

@@ -25,16 +25,18 @@ end
 
 for i = 2, #ARGV, 6 do
   local id, held = ARGV[i], ARGV[i + 1]
-  local run = held_by(id, held)
+  local run, beside = held_by(id, held), false
   local word = 'completed'
   if run then
     end_attempt(run)
-  elseif wait > 0 then
-    run = restored(id, held, tonumber(ARGV[i + 2]), told(ARGV[i + 4]).beside)
+  else
+    beside = told(ARGV[i + 4]).beside
+    run = wait > 0 and restored(id, held, tonumber(ARGV[i + 2]), beside)
   end
   if run then
     finish(run, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
-  elseif call('HGET', slot_of(id), 'fence') ~= held then
+  elseif call('HGET', slot_of(id), 'fence') ~= held
+         and not (beside and is_noted(id, tonumber(ARGV[i + 2]), true)) then
     word = 'stale'  -- else the reply to the first sending was lost
   end
   answer(word)

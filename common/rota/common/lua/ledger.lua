@@ -102,7 +102,8 @@ local function is_noted(id, due, ended)
   local ref, name = string.match(id, '^([^:]+):(.*)$')
   for _, packed in ipairs(ref and call('LRANGE', ledger_of(ref), 0, -1) or {}) do
     local e = cmsgpack.unpack(packed)
-    local same = e[1] == 1 and (e[9] == name or (e[9] == '' and due > 0 and e[3] == due))
+    local known = e[9] and e[9] ~= ''
+    local same = e[1] == 1 and (e[9] == name or (not known and due > 0 and e[3] == due))
     if same and not (ended and (e[2] == 'lost' or e[2] == 'skipped')) then return true end
   end
   return false

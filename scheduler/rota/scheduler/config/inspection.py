@@ -194,10 +194,7 @@ class Inspection(Reader):
         before = len(self.problems)
         pairs = self._fields(pair[1], JobSpec, "not a job setting")
         misspelt = len(self.problems) > before  # or no mapping at all
-        lateness = pairs.get("max_lateness")
-        unlimited = lateness is not None and self._plain(lateness[1]) is None
-        written = {n: p for n, p in pairs.items() if not (unlimited and n == "max_lateness")}
-        self._checks(written, base)
+        self._checks(pairs, base)
         kinds = [kind for kind in pairs if kind in KINDS]
         for kind in kinds[1:]:
             message = f"a job has one of {_ANY_KIND}; this has `{kinds[0]}` already"

@@ -136,7 +136,7 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     misfire: Misfire | UnsetType = UNSET
-    max_lateness: MaxLateness | UnsetType | None = UNSET
+    max_lateness: MaxLateness | UnsetType = UNSET
     max_catch_up: MaxCatchUp | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET

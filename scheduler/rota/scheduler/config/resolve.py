@@ -207,7 +207,7 @@ def _job(
     args = {} if isinstance(spec.args, UnsetType) else field.args(spec.args)
     own = spec.blackout
     usual = ground.defaults
-    lateness = first(spec.max_lateness, usual.max_lateness, None)
+    lateness = first(spec.max_lateness, usual.max_lateness, "")
     return Job(
         tenant=tenant,
         name=field.name(name) if name else name,
