@@ -16,7 +16,20 @@ LONGER = {  # may only shrink
     "recount": 62,  # counts of runs by all that they are counted by
     "reconcile": 127,  # a check for each kind of key
 }
-NUMBERS = "no one two three four five six seven eight nine ten eleven".split()
+NUMBERS = [
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+]
 OTHERS = [  # they move no run
     *(scripts.LEAD, scripts.LIMITS, scripts.RECONCILE, scripts.RECORD, scripts.RECOUNT),
     scripts.REGISTER,

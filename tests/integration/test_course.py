@@ -107,7 +107,7 @@ async def test_allow(url: str, store: Store) -> None:
         await builders.complete(store, first)
         await probe.until(lambda: len(rig.heard) == 2)
         rig.daemon.engine.stop()
-    entries = [entry for entry in await ledger(store)]
+    entries = await ledger(store)
 
     assert in_flight >= 3
     assert [first.due_ms, second.due_ms] == sorted(entry.at_ms for entry in entries)

@@ -1,6 +1,7 @@
 """One group as a scheduler looks after it, without the daemon around it."""
 
 import asyncio
+
 from rota.common.catalog import Catalog
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store

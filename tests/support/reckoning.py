@@ -1,4 +1,4 @@
-"""What becomes of occurrences by a job's policies, reckoned one after the other: slow, and simple."""
+"""What becomes of occurrences by a job's policies, reckoned one by one: slow, and simple."""
 
 from typing import NamedTuple
 

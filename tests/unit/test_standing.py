@@ -1,4 +1,4 @@
-"""Where a job is after a start: accounted for up to a time, with a run in flight, or in its place."""
+"""Where a job is after a start: accounted for up to a time, with a run in flight or without."""
 
 import pytest
 

@@ -56,9 +56,7 @@ def test_a_year() -> None:
     journey.until(END)
     took = SystemClock().monotonic() - begun
     calendars = [each for each in configured if each.schedule.kind != "after"]
-    wrong = [
-        hole for each in calendars for hole in holes(each, journey, BEGIN, END, END - 5 * DAY)
-    ]
+    wrong = [hole for each in calendars for hole in holes(each, journey, BEGIN, END, END - 5 * DAY)]
     runs = sum(len(found) for found in journey.runs.values())
     notes = sum(note.times for found in journey.notes.values() for note in found)
     outcomes = {str(note.outcome) for found in journey.notes.values() for note in found}

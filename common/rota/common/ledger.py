@@ -14,6 +14,7 @@ import msgspec
 from rota.common import clock, keys, scripts
 from rota.common.job import job_id
 from rota.common.link import Link
+from rota.common.state import IN_FLIGHT, State
 
 _DAY_MS = 86_400_000
 _STAMP = "%Y%m%dT%H%M%S"
@@ -142,15 +143,11 @@ class Ledger:
         )
         return sorted(entries(ref, rows, now_ms), key=lambda entry: entry.at_ms, reverse=True)
 
-    async def current(self, group: str, ref: str) -> Attempts | None:
-        """Return the run of TENANT/JOB that is in flight; its outcome is its state so far."""
-        run_id = await self._link.command("HGET", keys.slot(group, ref), "run")
-        if not run_id:
-            return None
+    async def current(self, group: str, run_id: str) -> Attempts | None:
+        """Return a run that is in flight; its outcome is its state so far."""
         fields = ("state", "due", "queued", "at", "attempt", "worker", "past")
-        key = keys.run(group, run_id.decode())
-        row = await self._link.command("HMGET", key, *fields)
-        return _in_flight(run_id.decode(), row) if row[0] else None
+        row = await self._link.command("HMGET", keys.run(group, run_id), *fields)
+        return _in_flight(run_id, row) if row[0] and State(row[0].decode()) in IN_FLIGHT else None
 
     async def group(self, ref: str, groups: Sequence[str]) -> str | None:
         """Return the one of `groups` that knows TENANT/JOB, also if it is configured no more."""
