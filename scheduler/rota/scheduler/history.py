@@ -22,7 +22,7 @@ WHY: dict[str, str] = {
     Outcome.BLACKOUT: "",  # its text says it
     Outcome.LATE: "it was too late to be run",
     "max_lateness": "it was later than its max_lateness",
-    "max_catch_up": "more waited than its max_catch_up",
+    "max_catch_up": "it was beyond its max_catch_up",
     Outcome.SHED: "too many runs of the tenant were queued",
     Outcome.PAUSED: "",  # by whom, and why, is its text
     Outcome.BREAKER: "the job kept failing, and rested",

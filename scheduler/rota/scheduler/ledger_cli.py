@@ -36,8 +36,9 @@ def runs(
             output.write_json(history.as_data(found, count))
             return
         columns = ("DUE", "OUTCOME", "ATTEMPTS", "WAITED", "TOOK", "WORKER", "NOTE")
-        output.write_table(f"{ref} ({found.zone})", columns, history.rows(found, count))
-        if not found.entries and not found.current:
+        rows = history.rows(found, count)
+        output.write_table(f"{ref} ({found.zone})", columns, rows)
+        if not rows:
             output.write_line("nothing yet")
 
 

@@ -150,8 +150,7 @@ def _not_due(history: History, at: Moment) -> list[str]:
 
 def _stretch(history: History, entry: Stretch, due_ms: int) -> list[str]:
     due = history.shown(due_ms)
-    told = f"{entry.outcome} {reason(entry)}" if entry.outcome == WAITING else _told(history, entry)
-    lines = [f"{due}  due", told]
+    lines = [f"{due}  due", _told(history, entry)]
     if entry.times != 1:
         many = str(entry.times) if entry.times else "many"
         first, last = history.shown(entry.from_ms), history.shown(entry.to_ms)
@@ -162,8 +161,11 @@ def _stretch(history: History, entry: Stretch, due_ms: int) -> list[str]:
 
 
 def _told(history: History, entry: Stretch) -> str:
+    now = history.shown(history.now_ms)
+    if entry.outcome == WAITING:
+        return f"{now}  waiting {reason(entry)}"
     if not entry.noted_ms:  # it is noted when what is before it has run
-        return f"to be noted as {entry.outcome}: {reason(entry)}"
+        return f"{now}  to be noted as {entry.outcome}: {reason(entry)}"
     return f"{history.shown(entry.noted_ms)}  {entry.outcome}: {reason(entry)}"
 
 
