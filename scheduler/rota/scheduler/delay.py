@@ -1,7 +1,7 @@
 """The course of a job with a fixed delay: it is due when its last run has ended for a while."""
 
 from rota.common.job import Job
-from rota.common.ledger import Outcome
+from rota.common.ledger import Note, Outcome
 from rota.scheduler.blackout import blackout_at, opening
 from rota.scheduler.course import Course
 from rota.scheduler.line import Kind, Stretch, Turn
@@ -50,6 +50,10 @@ class Delay(Course):
         assert isinstance(turn, Turn)
         self.run = run_id
         self._overlaps(turn.due_ms)
+
+    def noted(self, note: Note, cursor_ms: int | None) -> None:
+        """Note that a note from when the job had a calendar is recorded, as far as it can be."""
+        super().noted(note, None)
 
     def finished(self, run_id: str, now_ms: int) -> None:
         """Let the delay begin with the end of a run, also of one that somebody triggered."""

@@ -10,8 +10,8 @@ from rota.common.ledger import Attempts, Entry, Stretch
 from rota.common.scripts import LEDGER_DAYS, LEDGER_RUNS
 from rota.scheduler.history import History, reason, span
 from rota.scheduler.preview import describe
-from rota.scheduler.waiting import WAITING
 from rota.scheduler.schedule import due_of
+from rota.scheduler.waiting import WAITING
 
 _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _STATES = {
