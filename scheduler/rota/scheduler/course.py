@@ -48,7 +48,10 @@ class Teller(Protocol):
         ...
 
     def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
-        """Log what was found; `waiting` tells that the run in the way is not enqueued yet."""
+        """Log what was found to overlap, or not to be run.
+
+        `waiting` tells that the run in the way is not enqueued yet.
+        """
         ...
 
 
@@ -88,8 +91,9 @@ class Course:
         found = list(self._ground().find(self._fallen_due(self.seen_ms, now_ms)))
         self.seen_ms, self.next_ms = now_ms, self.due.next_after(now_ms)
         for item in found:
-            self.teller.decided(self.job, item, waiting=isinstance(self.asked, Turn))
-        self.line = merged([*self.line, *found])
+            if item.kind is not Kind.MISSED:
+                self.teller.decided(self.job, item, waiting=isinstance(self.asked, Turn))
+        self.line = merged([*self.line, *found]) if self.line else [*found]
 
     def _fallen_due(self, after_ms: int, until_ms: int) -> list[Span]:
         first = self.next_ms

@@ -184,8 +184,10 @@ class Engine:
     def _go_on(self, course: Course) -> None:
         if self._stopped:
             return
-        now_ms = self._clock.now_ms()
-        self._advance(course, now_ms)
+        now_ms, due_ms = self._clock.now_ms(), course.next_ms
+        has_permit = self._budget.has(course.job.group, course.job.ref)
+        if course.line or has_permit or (due_ms is not None and due_ms <= now_ms):
+            self._advance(course, now_ms)
         self._look_at(course)
         self._catch_up(course.job.group, now_ms)
         self._set_alarm()

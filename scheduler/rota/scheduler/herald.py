@@ -11,16 +11,13 @@ from rota.scheduler.line import Kind, Stretch
 
 
 def tell(log: FilteringBoundLogger, job: Job, what: Stretch, *, waiting: bool) -> None:
-    """Log what was found; `waiting` tells that the run in the way is not enqueued yet.
-
-    What was missed is logged when it is run.
-    """
+    """Log what was found; `waiting` tells that the run in the way is not enqueued yet."""
     fields = _fields(job, what)
     if what.kind is Kind.OVERLAPS:
         _overlaps(log, job, fields, {"waiting" if waiting else "running": what.way})
     elif what.outcome == Outcome.BLACKOUT:
         log.info("occurrence_skipped", **fields, reason="blackout", window=what.detail)
-    elif what.kind is Kind.NOTED:
+    else:
         log.info("occurrence_skipped", **fields, reason=what.outcome, detail=what.detail)
 
 

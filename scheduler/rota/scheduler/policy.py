@@ -64,7 +64,7 @@ def next_run(job: Job, line: Line) -> int | None:
 
 
 def released(job: Job, due: Due, line: Line, now_ms: int) -> Line:
-    """Return the line with what is first in it, or stands for it, as a turn.
+    """Return a settled line with what is first in it, or stands for it, as a turn.
 
     Before that are notes on those that it makes up for.
     """
@@ -78,10 +78,7 @@ def released(job: Job, due: Due, line: Line, now_ms: int) -> Line:
     else:
         turn = Turn(first.from_ms, busy_ms=first.busy_ms)
     _, rest = cut(job, due, first, first.from_ms + 1)
-    others = [*([rest] if rest else []), *line[1:]]
-    if first.kind is Kind.OVERLAPS and job.overlap != "queue_all":
-        others = _skip(others)
-    return merged([turn, *others])
+    return [turn, *([rest] if rest else []), *line[1:]]
 
 
 def _made_up(job: Job, due: Due, line: Line, *, late: bool) -> Line:
