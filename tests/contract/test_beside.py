@@ -1,6 +1,8 @@
 """Runs of one job beside each other, where its `overlap` is `allow`: none hides another."""
 
 from rota.common import keys
+from rota.common.catalog import Catalog
+from rota.common.clock import SystemClock
 from rota.common.ledger import Attempts, Ledger, Note, Outcome
 from rota.common.recording import Recording
 from rota.common.state import State
@@ -66,3 +68,13 @@ async def test_lost_beside(store: Store) -> None:
 
     assert ["past", "past", "recorded", "past"] == [word for word, _ in words]
     assert [gone.job_id] == lost
+
+
+async def test_since_when_it_is_busy(store: Store) -> None:
+    """The slot tells since when the job has been busy: from now on, or as whoever enqueues says."""
+    await builders.enqueue(store, builders.occurrence(), builders.occurrence("bolt", busy_ms=5))
+    slots = await Catalog(store.link).slots(GROUP, ["acme/import", "bolt/import"])
+    began_ms = SystemClock().now_ms()
+
+    assert 5 == slots[1].at_ms
+    assert began_ms - 10_000 < (slots[0].at_ms or 0) <= began_ms

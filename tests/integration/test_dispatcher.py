@@ -305,12 +305,14 @@ async def test_catching_up(rig: Rig, store: Store) -> None:
 
 async def test_taken_back(rig: Rig) -> None:
     """What was not sent can be taken back; of other jobs nothing is."""
-    first, second = members(2)
+    first, second, third = members(3)
     note = Note(second.ref, "lost", "", 1, 1, 1)
-    rig.dispatcher.fire(first, Turn(DUE_MS, busy_ms=5))
+    turns = Turn(DUE_MS, busy_ms=5), Turn(DUE_MS, missed=(1, 2), busy_ms=7, late=True)
+    rig.dispatcher.fire(first, turns[0])
+    rig.dispatcher.fire(third, turns[1])
     rig.dispatcher.note(second, [note])
 
-    assert [Turn(DUE_MS, busy_ms=5)] == rig.dispatcher.take(first)
+    assert [[turns[0]], [turns[1]]] == [rig.dispatcher.take(each) for each in (first, third)]
     assert [note] == rig.dispatcher.take(second)
     assert await rig.dispatcher.turn() is None
 

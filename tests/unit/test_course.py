@@ -108,6 +108,33 @@ def test_another_run_was_in_flight() -> None:
     assert [("skipped", due(2), due(2))] == rig.at(2.4)
 
 
+def test_another_run_while_it_catches_up() -> None:
+    """What makes up for others, and is refused, is run when the run in the way has ended."""
+    tell = Quiet()
+    each = job(every="10m", phase_ms=0, overlap="cancel")
+    course = Course(each, Standing(until_ms=due(-4)), NOW, tell, None)
+    now_ms = NOW + 5 * MINUTE
+    course.look(now_ms)
+    course.advance(now_ms, permit=True)
+    assert not isinstance(course.asked, Turn)
+    (note,) = course.asked
+    course.noted(note, None)
+    course.advance(now_ms)
+    course.refused(f"{each.ref}:manual")
+    course.advance(now_ms)
+    meanwhile = tell.told.copy()
+    course.finished(f"{each.ref}:manual", now_ms)
+    course.advance(now_ms)
+    asked = course.asked
+
+    assert [("missed", due(-3), due(-1)), NOW] == meanwhile
+    assert [*meanwhile, NOW] == tell.told
+    assert isinstance(asked, Turn)
+    assert (due(-3), due(-2), due(-1)) == asked.missed
+    assert [] == tell.cancelled
+    assert job_id(each.ref, NOW) == course.catching
+
+
 def test_partly() -> None:
     """Of a note that the store knows better the rest is told, before all else."""
     rig = Rig()

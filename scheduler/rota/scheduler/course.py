@@ -177,12 +177,18 @@ class Course:
             self.run = ""
 
     def refused(self, run_id: str) -> None:
-        """Note that another run of the job was in flight: it was in the way."""
+        """Note that another run of the job was in flight: it was in the way.
+
+        What makes up for others was due before that run; it goes when that has ended.
+        """
         turn, self.asked = self.asked, ()
         assert isinstance(turn, Turn)
         ours = job_id(self.job.ref, turn.due_ms)
-        self.told_ms = min(self.told_ms, turn.due_ms - 1)
-        self.run, self.busy_ms = run_id, min(self.busy_ms, turn.due_ms)
+        self.told_ms, self.run = min(self.told_ms, turn.due_ms - 1), run_id
+        if turn.late or turn.missed:
+            self.line.insert(0, turn._replace(busy_ms=0))
+            return
+        self.busy_ms = min(self.busy_ms, turn.due_ms)
         first = Stretch(Kind.OVERLAPS, *_once(turn.due_ms), way=run_id, busy_ms=self.busy_ms)
         others = [
             item._replace(way=run_id) if isinstance(item, Stretch) and item.way == ours else item

@@ -94,10 +94,8 @@ class Dispatcher(Loop):
 
     def take(self, job: Job) -> list[Turn | Note]:
         """Take back what is told of `job` and was not sent."""
-        return [
-            Turn(what.due_ms, busy_ms=what.busy_ms) if isinstance(what, Occurrence) else what
-            for what in self._outbox.take(job)
-        ]
+        taken = self._outbox.take(job)
+        return [_turn(job, what) if isinstance(what, Occurrence) else what for what in taken]
 
     # -- what others tell
 
@@ -216,3 +214,8 @@ class Dispatcher(Loop):
             body = message.encode(message.request_for(job))
             self._bodies[job.ref] = job, body
         return body
+
+
+def _turn(job: Job, run: Occurrence) -> Turn:
+    missed = message.decode_request(run.body).missed
+    return Turn(run.due_ms, missed, run.busy_ms, late=run.priority != job.priority)

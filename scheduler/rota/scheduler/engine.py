@@ -134,7 +134,6 @@ class Engine:
         """Note that it is not, as another run of the job is in flight."""
         course = self._asked(ref, due_ms)
         if course is not None:
-            course.caught_up(job_id(ref, due_ms))
             course.refused(run_id)
             self._go_on(course)
 
