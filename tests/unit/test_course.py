@@ -232,6 +232,30 @@ def test_changed_policy(overlap: str, expected: list[str]) -> None:
     assert expected == found
 
 
+@pytest.mark.parametrize(
+    ("rules", "outcome"), [({}, "skipped"), ({"overlap": "queue_all"}, "skipped")]
+)
+def test_changed_schedule(rules: dict[str, Any], outcome: str) -> None:
+    """What a job was due for before its schedule was changed is told, and nothing that is later."""
+    rig = Rig(**rules)
+    rig.at(1)
+    rig.at(5)
+    asked = [] if isinstance(rig.course.asked, Turn) else list(rig.course.asked)
+    changed = job(every="1h", phase_ms=0, **rules)
+    course = Course(changed, Standing(until_ms=due(3)), NOW, rig.tell, None)
+    rig.course.close(due(3))
+    course.inherit(rig.course)
+    for note in asked:
+        course.noted(note, None)
+    course.advance(due(5))
+    told = [(name, first, last) for name, first, last in rig.tell.told]
+
+    assert {outcome} == {name for name, _, _ in told}
+    assert (due(1), due(3)) == (told[0][1], told[-1][2])
+    assert rig.run == course.run
+    assert NOW + HOUR == course.next_ms
+
+
 def test_withheld_while_it_waits() -> None:
     """What waited is not run if it is withheld by then; what comes later is asked for, too."""
     paused = False

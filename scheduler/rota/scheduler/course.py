@@ -232,13 +232,14 @@ class Course:
     def close(self, changed_ms: int) -> None:
         """Tell what the job was due for until `changed_ms`; what waited will not be run."""
         self.look(changed_ms)
+        end_ms = max(changed_ms, self.told_ms) + 1
         line: Line = []
         for item in self.line:
-            if isinstance(item, Stretch) and item.waits:
-                part, _ = cut(self.job, self.due, item, changed_ms + 1)
-                line += [_given_up(part)] if part else []
-            elif item.to_ms <= max(changed_ms, self.told_ms):
-                line.append(item)
+            if isinstance(item, Turn):
+                line += [item] if item.due_ms < end_ms else []
+            else:
+                part, _ = cut(self.job, self.due, item, end_ms)
+                line += [part.given_up()] if part else []
         self.line = merged(line)
 
     def inherit(self, old: "Course") -> None:
@@ -290,9 +291,3 @@ def _once(due_ms: int) -> tuple[int, int, int]:
 
 def _stretch(note: Note) -> Stretch:
     return Stretch(Kind.NOTED, *note[3:6], *note[1:3], note.way)
-
-
-def _given_up(part: Stretch) -> Stretch:
-    if part.kind is Kind.OVERLAPS:
-        return part.skipped()
-    return part.noted(Outcome.MISSED, part.detail, "")

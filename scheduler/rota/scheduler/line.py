@@ -50,6 +50,12 @@ class Stretch(NamedTuple):
         """Return these as skipped in favour of the run in the way."""
         return self.noted(Outcome.SKIPPED, detail)
 
+    def given_up(self) -> "Stretch":
+        """Return these as not to be run any more, whatever they waited for."""
+        if self.kind is Kind.OVERLAPS:
+            return self.skipped()
+        return self.noted(Outcome.MISSED, self.detail, "") if self.waits else self
+
 
 class Turn(NamedTuple):
     """An occurrence that is to be run now, or as soon as what is before it is told."""

@@ -144,19 +144,16 @@ def _overlaps(job: Job, due: Due, line: Line) -> Line:
 
 
 def _misfires(job: Job, due: Due, line: Line, now_ms: int) -> Line:
-    most, noted = job.max_catch_up, _beyond
-    if job.misfire == "skip":
-        last = next(item for item in reversed(line) if _is(item, Kind.MISSED))
-        most, noted = int(last.to_ms >= now_ms - ON_TIME_MS), _let_go
-    return _last_of(job, due, line, kind=Kind.MISSED, most=most, noted=noted)
+    if job.misfire == "all":
+        most = job.max_catch_up
+        return _last_of(job, due, line, kind=Kind.MISSED, most=most, noted=_beyond)
+    last = next(item for item in reversed(line) if _is(item, Kind.MISSED))
+    most = int(last.to_ms >= now_ms - ON_TIME_MS)
+    return _last_of(job, due, line, kind=Kind.MISSED, most=most, noted=Stretch.given_up)
 
 
 def _beyond(missed: Stretch) -> Stretch:
     return missed.noted(Outcome.LATE, "max_catch_up", "")
-
-
-def _let_go(missed: Stretch) -> Stretch:
-    return missed.noted(Outcome.MISSED, missed.detail, "")
 
 
 def _last_of(
