@@ -11,10 +11,10 @@ from rota.common.clock import SystemClock
 from rota.common.job import Blackout, Job
 from rota.common.ledger import Note
 from rota.scheduler.blackout import blackout_at, opening
-from rota.scheduler.course import Standing
 from rota.scheduler.engine import Engine
 from rota.scheduler.line import Kind, Stretch, Turn
 from rota.scheduler.schedule import due_of
+from rota.scheduler.standing import Standing
 from tests.support import probe
 from tests.support.definitions import job
 

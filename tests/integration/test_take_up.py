@@ -16,9 +16,8 @@ from rota.common.link import Link
 from rota.common.store import Store
 from rota.scheduler import leader, led_group
 from rota.scheduler.applied import Since
-from rota.scheduler.course import Standing
 from rota.scheduler.schedule import due_of
-from rota.scheduler.standing import standing
+from rota.scheduler.standing import Standing, standing
 from tests.support import builders, probe, schedulers
 from tests.support.builders import GROUP
 from tests.support.definitions import job

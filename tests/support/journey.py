@@ -9,11 +9,11 @@ from itertools import count
 
 from rota.common.job import Job, job_id
 from rota.common.ledger import Note
-from rota.scheduler.course import Standing
 from rota.scheduler.engine import Engine
 from rota.scheduler.line import Stretch, Turn
 from rota.scheduler.policy import Withhold
 from rota.scheduler.schedule import due_of
+from rota.scheduler.standing import Standing
 from tests.support.builders import Clock
 
 Lasts = Callable[[Job, int], int]  # how long the run takes that was due then, ms

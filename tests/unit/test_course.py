@@ -7,10 +7,11 @@ import pytest
 
 from rota.common.job import Blackout, Job, job_id
 from rota.common.ledger import Note, Outcome
-from rota.scheduler.course import Course, Standing
+from rota.scheduler.course import Course
 from rota.scheduler.engine import Engine
 from rota.scheduler.line import Stretch, Turn
 from rota.scheduler.policy import Withheld
+from rota.scheduler.standing import Standing
 from tests.support.builders import Clock
 from tests.support.definitions import job
 from tests.support.journey import Journey, holes

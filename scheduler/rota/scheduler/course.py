@@ -5,7 +5,7 @@ the cursor, the last run and the calendar, and nothing that waits is kept anywhe
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from rota.common.job import Job, job_id
 from rota.common.ledger import Note, Outcome
@@ -16,20 +16,9 @@ from rota.scheduler.finding import Ground
 from rota.scheduler.line import Kind, Line, Stretch, Turn, cut, merged
 from rota.scheduler.policy import ON_TIME_MS, Withhold
 from rota.scheduler.schedule import due_of
+from rota.scheduler.standing import Standing
 
 _RULES = ("overlap", "misfire", "max_lateness_ms", "max_catch_up")
-
-
-class Standing(NamedTuple):
-    """Where a job is when it is taken up; ms."""
-
-    until_ms: int  # what was due until then is accounted for
-    run: str = ""  # job_id of the run in flight
-    busy_ms: int = 0  # since when the job was busy with its last run, without a break
-    ended_ms: int = 0  # when that ended
-    last: str = ""  # its job_id
-    late: bool = False  # whether it makes up for what was missed
-    next_ms: int | None = None  # of a fixed delay: when it is due; None when its run is over
 
 
 class Teller(Protocol):
@@ -225,6 +214,7 @@ class Course:
         """Go on with `job`, which is due as before; what waits is judged by its own rules."""
         before, self.job = self.job, job
         if any(getattr(before, name) != getattr(job, name) for name in _RULES):
+            self._drop_turns(self.told_ms)
             self.line = [item for item in self.line if item.to_ms <= self.told_ms]
             self.seen_ms = min(self.seen_ms, self.told_ms)
             self.next_ms = self.due.next_after(self.seen_ms)
@@ -233,14 +223,21 @@ class Course:
         """Tell what the job was due for until `changed_ms`; what waited will not be run."""
         self.look(changed_ms)
         end_ms = max(changed_ms, self.told_ms) + 1
+        self._drop_turns(end_ms - 1)
         line: Line = []
         for item in self.line:
             if isinstance(item, Turn):
-                line += [item] if item.due_ms < end_ms else []
+                line.append(item)
             else:
                 part, _ = cut(self.job, self.due, item, end_ms)
                 line += [part.given_up()] if part else []
         self.line = merged(line)
+
+    def _drop_turns(self, after_ms: int) -> None:
+        for turn in [item for item in self.line if isinstance(item, Turn)]:
+            if turn.due_ms > after_ms:
+                self.line.remove(turn)
+                self.caught_up(job_id(self.job.ref, turn.due_ms))
 
     def inherit(self, old: "Course") -> None:
         """Go on where `old` was, which was closed: nothing that it told of is opened again."""

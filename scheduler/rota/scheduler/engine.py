@@ -12,10 +12,11 @@ from rota.common.job import Job, job_id
 from rota.common.ledger import Note
 from rota.scheduler.alarm import Alarm
 from rota.scheduler.budget import Budget
-from rota.scheduler.course import Course, Standing, Teller
+from rota.scheduler.course import Course, Teller
 from rota.scheduler.delay import Delay
 from rota.scheduler.line import Turn
 from rota.scheduler.policy import Withhold
+from rota.scheduler.standing import Standing
 
 Take = Callable[[Job], Sequence[Turn | Note]]  # takes back what is told of a job and was not sent
 

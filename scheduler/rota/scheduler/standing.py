@@ -1,11 +1,24 @@
 """Where a job is when a scheduler takes it up, or it was changed."""
 
+from typing import NamedTuple
+
 from rota.common.catalog import Slot
 from rota.common.job import Job
 from rota.scheduler.applied import UNKNOWN, Since
-from rota.scheduler.course import Standing
 from rota.scheduler.policy import ON_TIME_MS
 from rota.scheduler.schedule import phase
+
+
+class Standing(NamedTuple):
+    """Where a job is when it is taken up; ms."""
+
+    until_ms: int  # what was due until then is accounted for
+    run: str = ""  # job_id of the run in flight
+    busy_ms: int = 0  # since when the job was busy with its last run, without a break
+    ended_ms: int = 0  # when that ended
+    last: str = ""  # its job_id
+    late: bool = False  # whether it makes up for what was missed
+    next_ms: int | None = None  # of a fixed delay: when it is due; None when its run is over
 
 
 def standing(job: Job, slot: Slot, now_ms: int, since: Since = UNKNOWN) -> Standing:
