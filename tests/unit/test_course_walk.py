@@ -1,4 +1,4 @@
-"""A random walk of one job's course: answers come late, runs end and are triggered, leaders change."""
+"""A random walk of one job's course: answers come late, runs are triggered, leaders change."""
 
 from collections.abc import Sequence
 from random import Random
@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from rota.common import ledger
 from rota.common.job import Blackout, Job, Misfire, Overlap, job_id
 from rota.common.ledger import Note
 from rota.scheduler.course import Course
@@ -36,6 +37,8 @@ class Walk:
         self.triggered = 0
         self.cancelled = ""
         self.course = self._taken_up()
+        self.beside = self.job.overlap  # that it had when the copy was taken
+        self.remember()
 
     def _job(self) -> Job:
         rules: dict[str, Any] = {
@@ -77,6 +80,8 @@ class Walk:
             [self.wait, self.wait, *[self.deliver] * 4, self.end, self.end, self.trigger]
             + [self.take_over] * (self.random.random() < 0.1)
             + [self.change] * (self.random.random() < 0.2)
+            + [self.remember] * (self.random.random() < 0.3)
+            + [self.lose] * (self.random.random() < 0.2)
         )()
         self.course.look(self.now)
         self.course.advance(self.now, permit=self.random.random() < 0.5)
@@ -145,12 +150,31 @@ class Walk:
         self.now += self.random.choice([0, HOUR])
         self.course = self._taken_up()
 
+    def remember(self) -> None:
+        """Take a copy of the store to go back to."""
+        self.beside = self.job.overlap
+        self.copy = (self.cursor, dict(self.told), self.run, self.busy, self.ended, self.last)
+
+    def lose(self) -> None:
+        """Let the store lose its last writes, of which the scheduler knows."""
+        cursor, told, run, *_ = self.copy
+        if self.others or run not in ("", self.run) or "allow" in (self.job.overlap, self.beside):
+            return
+        flying, taken, self.sent = self.run, self.sent, []
+        self.cursor, self.told, self.run, self.busy, self.ended, self.last = self.copy
+        self.told = dict(told)
+        if flying and flying != run:
+            due_ms = ledger.due_of(flying.partition(":")[2])
+            if due_ms > cursor:
+                self.course.again(due_ms)
+            else:
+                self.course.finished(flying, self.now)
+        self.course.fell_back(cursor, taken)
+
     def change(self) -> None:
-        """Change the job's policies. Runs beside each other are another matter."""
-        new = self._job()
-        if "allow" not in (new.overlap, self.job.overlap):
-            self.job = new
-            self.course.change(new)
+        """Change the job's policies."""
+        self.job = self._job()
+        self.course.change(self.job)
 
     def drain(self) -> None:
         """Let all that waits come to its turn."""

@@ -177,6 +177,7 @@ class Course:
         if turn.late or turn.missed:
             self.line.insert(0, turn._replace(busy_ms=0))
             return
+        self.caught_up(ours)
         self.busy_ms = min(self.busy_ms, turn.due_ms)
         first = Stretch(Kind.OVERLAPS, *_once(turn.due_ms), way=run_id, busy_ms=self.busy_ms)
         others = [
@@ -214,30 +215,26 @@ class Course:
         """Go on with `job`, which is due as before; what waits is judged by its own rules."""
         before, self.job = self.job, job
         if any(getattr(before, name) != getattr(job, name) for name in _RULES):
-            self._drop_turns(self.told_ms)
-            self.line = [item for item in self.line if item.to_ms <= self.told_ms]
+            self.line = list(self._until(self.told_ms))
             self.seen_ms = min(self.seen_ms, self.told_ms)
             self.next_ms = self.due.next_after(self.seen_ms)
 
     def close(self, changed_ms: int) -> None:
         """Tell what the job was due for until `changed_ms`; what waited will not be run."""
         self.look(changed_ms)
-        end_ms = max(changed_ms, self.told_ms) + 1
-        self._drop_turns(end_ms - 1)
-        line: Line = []
-        for item in self.line:
-            if isinstance(item, Turn):
-                line.append(item)
-            else:
-                part, _ = cut(self.job, self.due, item, end_ms)
-                line += [part.given_up()] if part else []
-        self.line = merged(line)
+        until = self._until(max(changed_ms, self.told_ms))
+        self.line = merged(i if isinstance(i, Turn) else i.given_up() for i in until)
 
-    def _drop_turns(self, after_ms: int) -> None:
-        for turn in [item for item in self.line if isinstance(item, Turn)]:
-            if turn.due_ms > after_ms:
-                self.line.remove(turn)
-                self.caught_up(job_id(self.job.ref, turn.due_ms))
+    def _until(self, end_ms: int) -> Iterator[Turn | Stretch]:
+        """Return what of the line is due until then; a turn that is dropped holds no permit."""
+        for item in list(self.line):
+            if isinstance(item, Stretch):
+                part, _ = cut(self.job, self.due, item, end_ms + 1)
+                yield from [part] if part else []
+            elif item.due_ms <= end_ms:
+                yield item
+            else:
+                self.caught_up(job_id(self.job.ref, item.due_ms))
 
     def inherit(self, old: "Course") -> None:
         """Go on where `old` was, which was closed: nothing that it told of is opened again."""
