@@ -383,3 +383,22 @@ async def test_once_too_late(rig: Rig) -> None:
 
     assert rig.engine.next_ms("acme/import") is None
     assert [] == rig.fired
+
+
+async def test_very_many(rig: Rig) -> None:
+    """When thousands of jobs are due at once all are fired; others have their turn meanwhile."""
+    due_ms = CLOCK.now_ms() - 1_000
+    jobs = [job(f"t{n}/x", every="1h", phase_ms=due_ms % FAR) for n in range(5_000)]
+    for each in jobs:
+        rig.engine.add(each, at(due_ms - 1))
+    seen: list[int] = []
+
+    def all_fired() -> bool:
+        seen.append(len(rig.fired))
+        return len(rig.fired) == len(jobs)
+
+    rig.engine.start()
+    await probe.until(all_fired)
+
+    assert {(each.ref, due_ms) for each in jobs} == set(rig.fired)
+    assert len({count for count in seen if 0 < count < len(jobs)}) > 1

@@ -21,6 +21,9 @@ from rota.scheduler.standing import Standing
 Take = Callable[[Job], Sequence[Turn | Note]]  # takes back what is told of a job and was not sent
 
 
+_AT_A_TIME = 1_000  # jobs that are looked at before others have their turn
+
+
 class Engine:
     """Tells each occurrence of the jobs that it has: that it is to be run, or why it is not.
 
@@ -100,10 +103,15 @@ class Engine:
         self._alarm.stop()
 
     def turn(self) -> None:
-        """Handle all that is due by now: first what is on time, then what was missed."""
+        """Handle what is due by now: first what is on time, then what was missed.
+
+        Of very many the rest has its turn when others have had theirs.
+        """
         now_ms = self._clock.now_ms()
         groups: set[str] = set()
-        while not self._stopped and self._heap and self._heap[0][0] <= now_ms:
+        for _ in range(_AT_A_TIME):
+            if self._stopped or not self._heap or self._heap[0][0] > now_ms:
+                break
             due_ms, ref = heapq.heappop(self._heap)
             course = self._courses.get(ref)
             if course is not None and course.listed_ms == due_ms:
