@@ -16,7 +16,20 @@ LONGER = {  # may only shrink
     "recount": 62,  # counts of runs by all that they are counted by
     "reconcile": 127,  # a check for each kind of key
 }
-NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+NUMBERS = [
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+]
 OTHERS = [  # they move no run
     *(scripts.LEAD, scripts.LIMITS, scripts.RECONCILE, scripts.RECORD, scripts.RECOUNT),
     scripts.REGISTER,
@@ -96,13 +109,13 @@ def test_repeated_arguments(name: str) -> None:
         header(name),
         re.MULTILINE,
     )
-    loop = re.search(r"for i = (\d), #ARGV, (\d) do", code(name))
+    loop = re.search(r"for i = (\d), #ARGV, (\d+) do", code(name))
     if documented is None:
         assert loop is None
         return
     assert loop
     count = int(loop[2])
-    used = {int(offset or 0) for offset in re.findall(r"ARGV\[i(?: \+ (\d))?\]", code(name))}
+    used = {int(offset or 0) for offset in re.findall(r"ARGV\[i(?: \+ (\d+))?\]", code(name))}
     named = re.sub(r"\([^)]*\)", "", documented[3])
 
     assert (documented[1] or "1", documented[2]) == (loop[1], NUMBERS[count])

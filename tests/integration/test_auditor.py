@@ -9,7 +9,7 @@ from rota.common.store import Store
 from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
 from tests.support import builders
-from tests.support.builders import DUE_MS, GROUP, HOUR_MS, Clock
+from tests.support.builders import BESIDE, DUE_MS, GROUP, HOUR_MS, Clock
 from tests.support.definitions import job
 from tests.support.logbook import Logbook
 
@@ -32,9 +32,9 @@ class Rig:
             group,
             catalog=Catalog(store.link),
             awaited=self.awaited,
-            finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
+            finished=lambda ref, run_id, at_ms: self.finished.append((ref, at_ms)),
             again=lambda each, due_ms: self.again.append((each.ref, due_ms)),
-            lost=lambda each, run_id: self.lost.append(run_id),
+            lost=lambda each, run_id, due_ms: self.lost.append(run_id),
             look_back=self.look_back,
             clock=self.clock,
             log=self.book.log,
@@ -148,14 +148,15 @@ async def test_reopened_store(rig: Rig, age: float) -> None:
 
 
 async def test_other_run_in_flight(rig: Rig, store: Store) -> None:
-    """Where another, later run of the job is in flight, that one is awaited from now on."""
+    """Where another, later run of the job is in flight, that one is awaited; ours is over."""
     later = await builders.seed(store, State.RUNNING)
     rig.awaits(job_id(REF, DUE_MS - HOUR_MS), due_ms=DUE_MS - HOUR_MS)
     rig.clock.advance(LONG)
     await rig.auditor.turn()
 
     assert later.run.job_id == rig.awaited.job_id(REF)
-    assert [] == rig.finished + rig.again
+    assert [(REF, DUE_MS + round(LONG * 1000))] == rig.finished
+    assert [] == rig.again
 
 
 async def test_lost_run_waits_for_another(rig: Rig, store: Store) -> None:
@@ -189,3 +190,37 @@ async def test_each_run_on_its_own(rig: Rig, store: Store) -> None:
     assert ["acme/dead", "acme/over"] == sorted(ref for ref, _ in rig.finished)
     assert runs.run.job_id == rig.awaited.job_id("acme/runs")
     assert other.run.job_id == rig.awaited.job_id("acme/other")
+
+
+async def test_runs_beside_each_other(rig: Rig, store: Store) -> None:
+    """Of several runs of one job each is judged by its own record, not by the job's slot."""
+    await builders.register(store)
+    runs = [builders.occurrence("acme", BESIDE, DUE_MS + n) for n in range(3)]
+    await builders.enqueue(store, *runs)
+    (first,) = (await builders.claim(store)).runs
+    await builders.complete(store, first)
+    each = job(f"acme/{BESIDE}", every="1h", overlap="allow")
+    for run in runs:
+        rig.awaited.add(InFlight(each, run.job_id, run.due_ms, rig.clock.monotonic()))
+    rig.clock.advance(LONG)
+    await rig.auditor.turn()
+
+    assert [each.ref] == [ref for ref, _ in rig.finished]
+    assert 2 == len(rig.awaited)
+    assert [] == rig.again + rig.lost
+
+
+async def test_runs_lost_beside_each_other(rig: Rig, store: Store) -> None:
+    """What the store has lost of several runs is sent again, or noted if its cursor is beyond."""
+    await builders.register(store)
+    runs = [builders.occurrence("acme", BESIDE, DUE_MS + n) for n in range(3)]
+    await builders.enqueue(store, runs[1])
+    each = job(f"acme/{BESIDE}", every="1h", overlap="allow")
+    for run in runs:
+        rig.awaited.add(InFlight(each, run.job_id, run.due_ms, rig.clock.monotonic()))
+    rig.auditor.reopened(0)
+    await rig.auditor.turn()
+
+    assert [(each.ref, runs[2].due_ms)] == rig.again
+    assert [runs[0].job_id] == rig.lost
+    assert 1 == len(rig.awaited)

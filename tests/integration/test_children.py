@@ -47,7 +47,9 @@ def context(handler: str) -> Context:
         attempt=2,
         due_ms=1_795_399_200_000,
         fence=7,
-        request=JobRequest(tenant="acme", job="import", handler=handler, retry=Retry(attempts=5)),
+        request=JobRequest(
+            tenant="acme", job="import", handler=handler, retry=Retry(attempts=5), missed=(1, 2)
+        ),
     )
     return Context(run, run.request, structlog.get_logger())
 
@@ -115,6 +117,7 @@ async def test_context() -> None:
         described = await run(children, "describe")
 
     ctx = context("describe")
+    assert [1, 2] == described.pop("missed_ms")
     assert {name: getattr(ctx, name) for name in described} == described
     assert (2, 5, 7) == (described["attempt"], described["attempts"], described["fence"])
 

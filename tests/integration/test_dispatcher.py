@@ -8,8 +8,8 @@ import pytest
 
 from rota.common import keys, message
 from rota.common.embedded import EmbeddedStore
-from rota.common.job import Blackout, Job
-from rota.common.ledger import Ledger
+from rota.common.job import Job, Overlap
+from rota.common.ledger import Ledger, Note
 from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.link import Call, Link
@@ -17,7 +17,7 @@ from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler.awaited import Awaited
 from rota.scheduler.dispatcher import Dispatcher
-from rota.scheduler.withheld import by_blackout
+from rota.scheduler.line import Kind, Stretch, Turn
 from tests.support import builders, probe
 from tests.support.builders import DUE_MS, GROUP, Clock
 from tests.support.definitions import job
@@ -25,7 +25,7 @@ from tests.support.logbook import Logbook
 from tests.support.proxy import Proxy
 
 REF = "acme/import"
-WORDS_OF_A_RUN = 9  # values that `enqueue.lua` takes for each run
+WORDS_OF_A_RUN = 11  # values that `enqueue.lua` takes for each run
 
 
 class Counting(Link):
@@ -44,20 +44,45 @@ class Counting(Link):
         return replies
 
 
+class Heard:
+    """What a dispatcher tells the engine of what the store answered."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, int]] = []
+        self.busy: list[tuple[str, int, str]] = []
+        self.finished: list[tuple[str, int]] = []
+        self.recorded: list[tuple[Note, int | None]] = []
+
+    def accepted(self, ref: str, due_ms: int) -> None:
+        """Take note."""
+        self.taken.append((ref, due_ms))
+
+    def refused(self, ref: str, due_ms: int, run_id: str) -> None:
+        """Take note."""
+        self.busy.append((ref, due_ms, run_id))
+
+    def over(self, ref: str, due_ms: int) -> None:
+        """Take note."""
+        self.finished.append((ref, due_ms))
+
+    def noted(self, note: Note, cursor_ms: int | None = None) -> None:
+        """Take note."""
+        self.recorded.append((note, cursor_ms))
+
+
 class Rig:
     """A dispatcher and all it works on."""
 
     def __init__(self, url: str) -> None:
         self.link = Counting(url)
         self.awaited = Awaited()
-        self.finished: list[tuple[str, int]] = []
+        self.engine = Heard()
         self.terms: dict[str, int] = {}
         self.book = Logbook()
         self.dispatcher = Dispatcher(
             store=Store(self.link),
             awaited=self.awaited,
-            finished=lambda ref, at_ms: self.finished.append((ref, at_ms)),
-            postpone=lambda ref, due_ms: None,
+            answered=lambda: self.engine,
             terms=lambda: self.terms,
             clock=Clock(),
             log=self.book.log,
@@ -93,7 +118,7 @@ async def test_one_round_trip(rig: Rig, store: Store) -> None:
     await rig.dispatcher.start()
     fired = [*members(3), *members(2, "silver"), *members(1, "free")]
     for each in fired:
-        rig.dispatcher.fire(each, DUE_MS)
+        rig.dispatcher.fire(each, Turn(DUE_MS))
     await probe.until(lambda: len(rig.awaited) == len(fired))
 
     assert [{keys.root(GROUP): 3, keys.root("silver"): 2, keys.root("free"): 1}] == rig.link.trips
@@ -105,7 +130,7 @@ async def test_batches(rig: Rig, store: Store) -> None:
     """No script takes more than 500 runs; what is more follows at once, and all groups go along."""
     await rig.dispatcher.start()
     for each in [*members(1_101), *members(501, "silver")]:
-        rig.dispatcher.fire(each, DUE_MS)
+        rig.dispatcher.fire(each, Turn(DUE_MS))
     await probe.until(lambda: len(rig.awaited) == 1_602)
     gold, silver = keys.root(GROUP), keys.root("silver")
 
@@ -119,7 +144,7 @@ async def test_what_is_sent(rig: Rig, store: Store) -> None:
     args = {"source": "ftp", "days": [1, 2]}
     each = job(every="1h", handler="orders.import", args=args, timeout_ms=5_000)
     await rig.dispatcher.start()
-    rig.dispatcher.fire(each, DUE_MS)
+    rig.dispatcher.fire(each, Turn(DUE_MS))
     await probe.until(lambda: rig.awaited.job_id(REF))
     await builders.register(store)
     run = (await builders.claim(store)).runs[0]
@@ -132,8 +157,8 @@ async def test_what_is_sent(rig: Rig, store: Store) -> None:
 async def test_fired_meanwhile(rig: Rig) -> None:
     """What is fired while a round trip is under way goes with the next one."""
     first, second = members(2)
-    rig.link.meanwhile = lambda: rig.dispatcher.fire(second, DUE_MS)
-    rig.dispatcher.fire(first, DUE_MS)
+    rig.link.meanwhile = lambda: rig.dispatcher.fire(second, Turn(DUE_MS))
+    rig.dispatcher.fire(first, Turn(DUE_MS))
     delay = await rig.dispatcher.turn()
 
     assert 0 == delay
@@ -162,7 +187,7 @@ async def test_lost_reply(url: str, store: Store) -> None:
         await rig.link.command("PING")
         await rig.dispatcher.start()
         proxy.lose_reply()
-        rig.dispatcher.fire(job(every="1h"), DUE_MS)
+        rig.dispatcher.fire(job(every="1h"), Turn(DUE_MS))
         await probe.until(lambda: rig.awaited.job_id(REF))
         await rig.close()
 
@@ -179,7 +204,7 @@ async def test_store_away() -> None:
         await rig.dispatcher.start()
         server.stop()
         for due_ms, each in enumerate(members(3), DUE_MS):
-            rig.dispatcher.fire(each, due_ms)
+            rig.dispatcher.fire(each, Turn(due_ms))
         await probe.until(lambda: rig.book.events("store_lost"))
         server.start()
         await probe.until(lambda: len(rig.awaited) == 3)
@@ -188,67 +213,108 @@ async def test_store_away() -> None:
 
         await rig.close()
 
-    assert [] == rig.finished
+    assert [] == rig.engine.finished
 
 
 async def test_duplicate(rig: Rig, store: Store) -> None:
     """An occurrence that is in flight already is awaited as if it were enqueued now."""
     run = builders.occurrence()
     await builders.enqueue(store, run)
-    rig.dispatcher.fire(job(every="1h"), DUE_MS)
+    rig.dispatcher.fire(job(every="1h"), Turn(DUE_MS))
     await rig.dispatcher.turn()
 
     assert run.job_id == rig.awaited.job_id(REF)
     assert 1 == await queued(store)
-    assert [] == rig.finished
+    assert [] == rig.engine.finished
     assert [] == rig.book.complaints()
 
 
 async def test_busy(rig: Rig, store: Store) -> None:
-    """Where another run of the job is in flight, that one is awaited and the skip is told."""
+    """Where another run of the job is in flight, that one is awaited, and the engine is told."""
     run = builders.occurrence(due_ms=0)
     await builders.enqueue(store, run)
-    rig.dispatcher.fire(job(every="1h"), DUE_MS)
+    rig.dispatcher.fire(job(every="1h"), Turn(DUE_MS))
     await rig.dispatcher.turn()
-    told = rig.book.events("occurrence_skipped")
 
     assert run.job_id == rig.awaited.job_id(REF)
     assert 1 == await queued(store)
-    assert [("acme", "import", "2027-01-15T08:00:00Z", "overlap", run.job_id)] == [
-        (e["tenant"], e["job"], e["due"], e["reason"], e["running"]) for e in told
-    ]
+    assert [(REF, DUE_MS, run.job_id)] == rig.engine.busy
 
 
-async def test_kept_back(rig: Rig, store: Store) -> None:
-    """An occurrence in a blackout is told and recorded with the blackout; it is not enqueued."""
-    each = job(every="1h", blackouts=(Blackout(between="08:00..18:00", reason="busy"),))
-    withheld = by_blackout(each, DUE_MS)
-    assert withheld is not None
-    rig.dispatcher.kept_back(each, DUE_MS, withheld)
+async def test_notes(rig: Rig, store: Store) -> None:
+    """What is not run is recorded, in order, and answered; what the store knows better, too."""
+    each = job(every="1h")
+    first = Note(REF, "blackout", "08:00..18:00", DUE_MS, DUE_MS, 1)
+    second = Note(REF, "missed", "down", DUE_MS + 1, DUE_MS + 5, 5)
+    rig.dispatcher.note(each, [first, second])
     await rig.dispatcher.turn()
-    (told,) = rig.book.events("occurrence_skipped")
+    again = second._replace(to_ms=DUE_MS + 9)
+    rig.dispatcher.note(each, [again])
+    await rig.dispatcher.turn()
+    entries = await Ledger(store.link).of(GROUP, REF, 0)
 
-    (entry,) = await Ledger(store.link).of(GROUP, REF, 0)
+    assert [("missed", DUE_MS + 5), ("blackout", DUE_MS)] == [(e.outcome, e.at_ms) for e in entries]
+    assert [(first, None), (second, None), (again, DUE_MS + 5)] == rig.engine.recorded
 
-    assert 0 == await queued(store)
-    assert ("blackout", DUE_MS) == (entry.outcome, entry.at_ms)
-    assert ("acme", "import", "2027-01-15T08:00:00Z", "blackout", "08:00..18:00 (busy)") == (
-        told["tenant"], told["job"], told["due"], told["reason"], told["detail"],
+
+@pytest.mark.parametrize(
+    ("overlap", "waiting", "event", "field"),
+    [
+        ("skip", True, "occurrence_skipped", "waiting"),
+        ("skip", False, "occurrence_skipped", "running"),
+        ("cancel", False, "run_superseded", "running"),
+        ("queue_all", False, "occurrence_waits", "running"),
+    ],
+)
+async def test_overlap_is_told(
+    rig: Rig, overlap: Overlap, waiting: bool, event: str, field: str
+) -> None:
+    """The log says what becomes of an occurrence whose job is busy, and which run is in the way."""
+    way = builders.occurrence().job_id
+    what = Stretch(Kind.OVERLAPS, DUE_MS, DUE_MS, 1, way=way)
+    rig.dispatcher.decided(job(every="1h", overlap=overlap), what, waiting=waiting)
+    (told,) = rig.book.events(event)
+
+    assert ("acme", "import", "2027-01-15T08:00:00Z", way) == (
+        *(told["tenant"], told["job"], told["due"]), told[field],
     )  # fmt: skip
 
 
-async def test_skipped_while_it_waits(rig: Rig, store: Store) -> None:
-    """Where the last occurrence waits for the gate to close, the skip names it, and says so."""
-    await builders.enqueue(store, builders.occurrence("bolt"))
-    await builders.change_server(store)
-    each = job(every="1h")
-    rig.dispatcher.fire(each, DUE_MS)
-    await rig.dispatcher.turn()
-    rig.dispatcher.skipped(each, DUE_MS + 1_000)
+async def test_blackout_is_told(rig: Rig) -> None:
+    """The log says which blackout keeps an occurrence back."""
+    what = Stretch(Kind.NOTED, DUE_MS, DUE_MS, 1, "blackout", "08:00..18:00 (busy)")
+    rig.dispatcher.decided(job(every="1h"), what, waiting=False)
     (told,) = rig.book.events("occurrence_skipped")
 
-    assert ("not enqueued", builders.occurrence().job_id) == (told["reason"], told["waiting"])
-    assert None not in told.values()
+    assert ("blackout", "08:00..18:00 (busy)") == (told["reason"], told["window"])
+
+
+async def test_catching_up(rig: Rig, store: Store) -> None:
+    """A run that makes up for others is told of them, and waits behind all others of its tenant."""
+    late = Turn(DUE_MS, missed=(1, 2), late=True)
+    rig.dispatcher.fire(job(every="1h", priority="high"), late)
+    rig.dispatcher.fire(job("acme/live", every="1h"), Turn(DUE_MS))
+    await rig.dispatcher.turn()
+    await builders.register(store)
+    first, second = (await builders.claim(store, 2)).runs
+
+    assert ("acme/live", REF) == (first.job_id.partition(":")[0], second.job_id.partition(":")[0])
+    assert (1, 2) == message.decode_request(second.body).missed
+    assert () == message.decode_request(first.body).missed
+
+
+async def test_taken_back(rig: Rig) -> None:
+    """What was not sent can be taken back; of other jobs nothing is."""
+    first, second, third = members(3)
+    note = Note(second.ref, "lost", "", 1, 1, 1)
+    turns = Turn(DUE_MS, busy_ms=5), Turn(DUE_MS, missed=(1, 2), busy_ms=7, late=True)
+    rig.dispatcher.fire(first, turns[0])
+    rig.dispatcher.fire(third, turns[1])
+    rig.dispatcher.note(second, [note])
+
+    assert [[turns[0]], [turns[1]]] == [rig.dispatcher.take(each) for each in (first, third)]
+    assert [note] == rig.dispatcher.take(second)
+    assert await rig.dispatcher.turn() is None
 
 
 async def test_superseded_while_it_waits(rig: Rig, store: Store) -> None:
@@ -256,27 +322,25 @@ async def test_superseded_while_it_waits(rig: Rig, store: Store) -> None:
     await builders.enqueue(store, builders.occurrence("bolt"))
     await builders.change_server(store)
     each = job(every="1h", overlap="cancel")
-    rig.dispatcher.fire(each, DUE_MS)
+    rig.dispatcher.fire(each, Turn(DUE_MS))
     await rig.dispatcher.turn()
-    rig.dispatcher.skipped(each, DUE_MS + 1_000)
+    rig.dispatcher.cancel(each, builders.occurrence().job_id)
     await rig.dispatcher.turn()
     await builders.close_gate(store)
     await rig.dispatcher.turn()
     sent = await queued(store)
     await rig.dispatcher.turn()
-    (told,) = rig.book.events("run_superseded")
 
-    assert builders.occurrence().job_id == told["waiting"]
     assert (2, 1) == (sent, await queued(store))
 
 
 async def test_past(rig: Rig, store: Store) -> None:
     """An occurrence that is over already frees its job for the next one, and is not run again."""
     seeded = await builders.seed(store, State.SUCCEEDED)
-    rig.dispatcher.fire(job(every="1h"), seeded.run.due_ms)
+    rig.dispatcher.fire(job(every="1h"), Turn(seeded.run.due_ms))
     await rig.dispatcher.turn()
 
-    assert [(REF, DUE_MS)] == rig.finished
+    assert [(REF, DUE_MS)] == rig.engine.finished
     assert rig.awaited.job_id(REF) is None
     assert 0 == await queued(store)
 
@@ -285,7 +349,7 @@ async def test_stop_sends_what_is_left(rig: Rig, store: Store) -> None:
     """What was fired before the stop is sent, all of it."""
     await rig.dispatcher.start()
     for each in members(501):
-        rig.dispatcher.fire(each, DUE_MS)
+        rig.dispatcher.fire(each, Turn(DUE_MS))
     await rig.dispatcher.stop()
 
     assert 501 == await queued(store)
@@ -297,7 +361,7 @@ async def test_stop_while_the_store_is_away() -> None:
         rig = Rig(server.url)
         await rig.dispatcher.start()
         server.stop()
-        rig.dispatcher.fire(job(every="1h"), DUE_MS)
+        rig.dispatcher.fire(job(every="1h"), Turn(DUE_MS))
         await probe.until(lambda: rig.book.events("store_lost"))
         async with asyncio.timeout(10):
             await rig.close()
@@ -310,11 +374,11 @@ async def test_shed(rig: Rig, schedule: dict[str, str]) -> None:
     """An occurrence beyond the tenant's max_backlog is over, for good, and the log says so."""
     limits = GroupLimits(tenants={"acme": TenantLimits(max_backlog=1)})
     await Limiter(Store(rig.link)).limit(GROUP, limits)
-    rig.dispatcher.fire(job("acme/first", every="1h"), DUE_MS)
-    rig.dispatcher.fire(job("acme/second", **schedule), DUE_MS)
+    rig.dispatcher.fire(job("acme/first", every="1h"), Turn(DUE_MS))
+    rig.dispatcher.fire(job("acme/second", **schedule), Turn(DUE_MS))
     await rig.dispatcher.turn()
 
-    assert ["acme/second"] == [ref for ref, _ in rig.finished]
+    assert ["acme/second"] == [ref for ref, _ in rig.engine.finished]
     assert not rig.awaited.job_id("acme/second")
     assert [("acme", "second", "2027-01-15T08:00:00Z", "max_backlog")] == [
         (e["tenant"], e["job"], e["due"], e["reason"]) for e in rig.book.events("occurrence_shed")

@@ -1,7 +1,7 @@
 """The engine fires each occurrence at its time, and no job while its last run is not over."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pytest
@@ -9,15 +9,18 @@ import pytest
 from rota.common import clock
 from rota.common.clock import SystemClock
 from rota.common.job import Blackout, Job
-from rota.common.ledger import Outcome
+from rota.common.ledger import Note, Outcome
 from rota.scheduler.blackout import blackout_at
 from rota.scheduler.engine import Engine
+from rota.scheduler.line import Kind, Stretch, Turn
 from rota.scheduler.schedule import due_of
+from rota.scheduler.standing import Standing
 from rota.scheduler.withheld import NEVER_MS, Withheld, by_blackout, opening
 from tests.support import probe
 from tests.support.definitions import job
 
 CLOCK = SystemClock()
+RUN = "acme/import:20260101T000000Z"  # one that was in flight before
 FAR = 3_600_000  # an hour: longer than any test lasts, in milliseconds
 
 
@@ -29,7 +32,7 @@ def around_now(before_s: float, after_s: float) -> tuple[Blackout, ...]:
 
 
 class Rig:
-    """An engine, and what it did: TENANT/JOB and due time of what it fired and skipped."""
+    """An engine whose store answers at once, and what it did: TENANT/JOB and due time."""
 
     def __init__(self) -> None:
         self.fired: list[tuple[str, int]] = []
@@ -37,27 +40,45 @@ class Rig:
         self.early: list[tuple[str, int]] = []  # fired before they were due
         self.ends_at_once = False
         self.kept_back: list[tuple[str, int, str]] = []  # with the blackout's text
+        self.noted: list[Note] = []
         self.closed: list[Withheld | None] = []  # what withholds everything, if it does
-        self.engine = Engine(
-            fire=self._fire,
-            skipped=self._skip,
-            kept_back=self._keep_back,
-            withhold=lambda job, ms: (self.closed or [by_blackout(job, ms)])[0],
-        )
+        self.engine = Engine(tell=self, clock=CLOCK, withhold_of=lambda _: self.withhold)
 
-    def _fire(self, job: Job, due_ms: int) -> None:
-        self.fired.append((job.ref, due_ms))
-        if CLOCK.now_ms() < due_ms:
-            self.early.append((job.ref, due_ms))
+    def withhold(self, job: Job, due_ms: int) -> Withheld | None:
+        """Return what withholds an occurrence."""
+        return self.closed[0] if self.closed else by_blackout(job, due_ms)
+
+    def fire(self, job: Job, turn: Turn) -> None:
+        """Take note, and answer."""
+        self.fired.append((job.ref, turn.due_ms))
+        if CLOCK.now_ms() < turn.due_ms:
+            self.early.append((job.ref, turn.due_ms))
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self.engine.accepted, job.ref, turn.due_ms)
         if self.ends_at_once:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self.engine.finished, job.ref, CLOCK.now_ms())
+            loop.call_soon(self.ends, job.ref)
 
-    def _skip(self, job: Job, due_ms: int) -> None:
-        self.skipped.append((job.ref, due_ms))
+    def note(self, job: Job, notes: Sequence[Note]) -> None:
+        """Take note, and answer."""
+        self.noted += notes
+        for each in notes:
+            asyncio.get_running_loop().call_soon(self.engine.noted, each)
 
-    def _keep_back(self, job: Job, due_ms: int, withheld: Withheld) -> None:
-        self.kept_back.append((job.ref, due_ms, withheld.detail))
+    def cancel(self, job: Job, run_id: str) -> None:
+        """Cancel nothing."""
+
+    def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
+        """Take note."""
+        if what.kind is Kind.OVERLAPS:
+            self.skipped.append((job.ref, what.to_ms))
+        else:
+            self.kept_back += [(job.ref, what.to_ms, what.detail)] if what.outcome else []
+
+    def ends(self, ref: str = "acme/import") -> int:
+        """Let the run of a job end now; return that time."""
+        now_ms = CLOCK.now_ms()
+        self.engine.finished(ref, self.engine.run(ref), now_ms)
+        return now_ms
 
 
 @pytest.fixture
@@ -74,10 +95,17 @@ def rig(runner: asyncio.Runner) -> Iterator[Rig]:
 
 def add(rig: Rig, job: Job, *, running: bool = False) -> int:
     """Add a job, due first by its own schedule from now on; return that time."""
-    first = due_of(job).next_after(CLOCK.now_ms())
+    now_ms = CLOCK.now_ms()
+    first = due_of(job).next_after(now_ms)
     assert first is not None
-    rig.engine.add(job, next_ms=first, running=running)
+    rig.engine.add(job, at(now_ms, first, running=running))
     return first
+
+
+def at(until_ms: int, next_ms: int | None = None, *, running: bool = False) -> Standing:
+    """Return where a job is; its run in flight, if there is one, goes on for a second."""
+    run, busy_ms = (RUN, CLOCK.now_ms() - 1_000) if running else ("", 0)
+    return Standing(until_ms=until_ms, run=run, busy_ms=busy_ms, next_ms=next_ms)
 
 
 def has_fired(rig: Rig, ref: str, times: int) -> bool:
@@ -104,12 +132,13 @@ async def test_jobs_of_every_kind(rig: Rig) -> None:
     """Jobs of all kinds are fired side by side, each with its own first due time."""
     now_ms = CLOCK.now_ms()
     jobs = [job("a/cron", cron="* * * * *"), job("a/every", every="1h"), job("a/after", after="1h")]
-    for number, each in enumerate(jobs):
-        rig.engine.add(each, next_ms=now_ms + number, running=False)
+    last = [due_of(each).last_until(now_ms) or now_ms for each in jobs]
+    for each, due_ms in zip(jobs, last, strict=True):
+        rig.engine.add(each, at(due_ms - 1, due_ms))
     rig.engine.start()
     await probe.until(lambda: len(rig.fired) == 3)
 
-    assert [(each.ref, now_ms + n) for n, each in enumerate(jobs)] == rig.fired
+    assert {(each.ref, due_ms) for each, due_ms in zip(jobs, last, strict=True)} == set(rig.fired)
 
 
 async def test_one_in_flight(rig: Rig) -> None:
@@ -128,7 +157,7 @@ async def test_goes_on_when_the_run_is_over(rig: Rig) -> None:
     add(rig, job(every="100ms"))
     rig.engine.start()
     await probe.until(lambda: rig.skipped)
-    rig.engine.finished("acme/import", CLOCK.now_ms())
+    rig.ends()
     await probe.until(lambda: len(rig.fired) == 2)
 
     assert rig.fired[1][1] > rig.skipped[-1][1]
@@ -141,7 +170,7 @@ async def test_one_job_does_not_hold_up_another(rig: Rig) -> None:
     rig.engine.start()
     for count in (1, 2, 3):
         await probe.until(partial(has_fired, rig, "acme/lively", count))
-        rig.engine.finished("acme/lively", CLOCK.now_ms())
+        rig.ends("acme/lively")
 
     assert has_fired(rig, "acme/stuck", 1)
 
@@ -158,8 +187,7 @@ async def test_fixed_delay(rig: Rig) -> None:
     assert [] == [due_ms for ref, due_ms in rig.skipped if ref == after.ref]
     assert rig.engine.next_ms(after.ref) is None
 
-    ended_ms = CLOCK.now_ms()
-    rig.engine.finished(after.ref, ended_ms)
+    ended_ms = rig.ends(after.ref)
 
     assert ended_ms + 100 == rig.engine.next_ms(after.ref)
 
@@ -176,19 +204,18 @@ async def test_adopted_run(rig: Rig) -> None:
 
     assert [] == rig.fired
 
-    rig.engine.finished("acme/import", CLOCK.now_ms())
+    rig.ends()
     await probe.until(lambda: rig.fired)
 
 
 async def test_adopted_run_of_a_fixed_delay(rig: Rig) -> None:
     """A fixed delay whose run was in flight before the start is due when that run has ended."""
-    rig.engine.add(job(after="100ms"), next_ms=None, running=True)
+    rig.engine.add(job(after="100ms"), at(0, running=True))
     rig.engine.start()
 
     assert rig.engine.next_ms("acme/import") is None
 
-    ended_ms = CLOCK.now_ms()
-    rig.engine.finished("acme/import", ended_ms)
+    ended_ms = rig.ends()
     await probe.until(lambda: rig.fired)
 
     assert [("acme/import", ended_ms + 100)] == rig.fired
@@ -199,8 +226,9 @@ async def test_unknown_and_repeated_ends(rig: Rig) -> None:
     """The end of an unknown job's run, or of the same run again, frees nothing twice."""
     first = add(rig, job(every="100ms"))
     rig.engine.start()
-    for ref in ("acme/import", "nobody/nothing", "acme/import"):
-        rig.engine.finished(ref, CLOCK.now_ms())
+    for run in (RUN, f"{RUN}0"):
+        rig.engine.finished("acme/import", run, CLOCK.now_ms())
+    rig.engine.finished("nobody/nothing", RUN, CLOCK.now_ms())
     await probe.until(lambda: rig.skipped)
 
     assert [("acme/import", first)] == rig.fired
@@ -211,7 +239,7 @@ async def test_stall(rig: Rig) -> None:
     rate = job(every="100ms")
     last = due_of(rate).last_until(CLOCK.now_ms())
     assert last is not None
-    rig.engine.add(rate, next_ms=last - 1_000, running=False)
+    rig.engine.add(rate, at(last - 1_000))
     rig.engine.start()
     await probe.until(lambda: rig.skipped)
 
@@ -225,7 +253,7 @@ async def test_stall_during_a_run(rig: Rig) -> None:
     rate = job(every="1h")
     last = due_of(rate).last_until(CLOCK.now_ms())
     assert last is not None
-    rig.engine.add(rate, next_ms=last - 10 * FAR, running=True)
+    rig.engine.add(rate, Standing(until_ms=last - 10 * FAR, run=RUN, busy_ms=last - 10 * FAR))
     rig.engine.start()
     await probe.until(lambda: rig.skipped)
 
@@ -251,21 +279,23 @@ async def test_next_time(rig: Rig) -> None:
 async def test_stopped(rig: Rig) -> None:
     """After a stop nothing is fired, and a run that ends then is taken note of without harm."""
     add(rig, job("acme/rate", every="100ms"))
-    rig.engine.add(job("acme/delay", after="100ms"), next_ms=CLOCK.now_ms(), running=False)
+    rig.engine.add(job("acme/delay", after="100ms"), at(0, CLOCK.now_ms()))
     rig.engine.start()
     await probe.until(lambda: len(rig.fired) == 2)
     rig.engine.stop()
-    await probe.until(lambda: rig.engine.next_ms("acme/rate") is None)
-    rig.engine.finished("acme/delay", CLOCK.now_ms())
-    rig.engine.finished("acme/rate", CLOCK.now_ms())
+    rig.ends("acme/delay")
+    rig.ends("acme/rate")
     rig.engine.stop()
+    told = len(rig.noted)
+    begun = CLOCK.monotonic()
+    await probe.until(lambda: CLOCK.monotonic() > begun + 0.3)
 
-    assert 2 == len(rig.fired)
+    assert (2, told) == (len(rig.fired), len(rig.noted))
 
 
 async def test_stop_before_start(rig: Rig) -> None:
     """An engine that never started can be stopped."""
-    rig.engine.add(job(every="1h"), next_ms=CLOCK.now_ms() + FAR, running=False)
+    rig.engine.add(job(every="1h"), at(CLOCK.now_ms()))
     rig.engine.stop()
 
     assert [] == rig.fired
@@ -309,7 +339,7 @@ async def test_fixed_delay_in_a_blackout(rig: Rig) -> None:
     """A fixed delay that falls due in a blackout is due again at its end, and not before."""
     each = job(after="100ms", blackouts=around_now(60, 1.5))
     due = CLOCK.now_ms()
-    rig.engine.add(each, next_ms=due, running=False)
+    rig.engine.add(each, at(0, due))
     rig.engine.start()
     await probe.until(lambda: rig.fired)
 
@@ -323,14 +353,15 @@ async def test_late_in_a_blackout(rig: Rig) -> None:
     last = due_of(job(every="1h")).last_until(CLOCK.now_ms())
     assert last is not None
     each = job(every="1h", blackouts=around_now(2 * 3600 + 600, 600))
-    rig.engine.add(each, next_ms=last - 5 * FAR, running=False)
+    rig.engine.add(each, at(last - 5 * FAR))
     rig.engine.start()
     await probe.until(lambda: rig.fired)
     (fired,) = rig.fired
 
     assert blackout_at(each, fired[1]) is None
     assert blackout_at(each, fired[1] + FAR) is not None
-    assert [] == rig.kept_back
+    assert [] != rig.kept_back
+    assert {"missed"} == {note.outcome for note in rig.noted if note.to_ms < fired[1]}
 
 
 async def test_once(rig: Rig) -> None:
@@ -341,7 +372,7 @@ async def test_once(rig: Rig) -> None:
     add(rig, job("acme/rate", every="100ms"))
     rig.engine.start()
     await probe.until(lambda: (each.ref, first) in rig.fired)
-    rig.engine.finished(each.ref, CLOCK.now_ms())
+    rig.ends(each.ref)
     seen = len(rig.skipped)
     await probe.until(lambda: len(rig.skipped) > seen + 2)  # some time
 
@@ -353,7 +384,7 @@ async def test_once(rig: Rig) -> None:
 
 async def test_once_too_late(rig: Rig) -> None:
     """A single time that has passed when its job is added is never fired."""
-    rig.engine.add(job(at="2026-01-01 00:00"), next_ms=None, running=False)
+    rig.engine.add(job(at="2026-01-01 00:00"), at(CLOCK.now_ms()))
     rig.engine.start()
 
     assert rig.engine.next_ms("acme/import") is None
@@ -367,17 +398,18 @@ async def test_fixed_delay_that_is_paused(rig: Rig) -> None:
     """A fixed delay whose pause has no end is due as soon as somebody says that it is over."""
     rig.closed.append(PAUSED)
     rig.engine.start()
-    rig.engine.add(job(after="100ms"), next_ms=CLOCK.now_ms(), running=False)
+    rig.engine.add(job(after="100ms"), at(0, next_ms=CLOCK.now_ms()))
     await probe.until(lambda: rig.kept_back)
-    rig.engine.look_again(CLOCK.now_ms())
+    rig.engine.look_again()
 
     assert rig.engine.next_ms("acme/import") is None
     rig.closed.clear()
-    now_ms = CLOCK.now_ms()
-    rig.engine.look_again(now_ms)
+    before_ms = CLOCK.now_ms()
+    rig.engine.look_again()
     await probe.until(lambda: rig.fired)
-    assert [("acme/import", now_ms)] == rig.fired
-    rig.engine.look_again(CLOCK.now_ms())
+    ((ref, due_ms),) = rig.fired
+    assert ("acme/import", True) == (ref, before_ms <= due_ms)
+    rig.engine.look_again()
     assert rig.engine.next_ms("acme/import") is None
 
 
@@ -385,11 +417,30 @@ async def test_fixed_delay_that_becomes_a_rate(rig: Rig) -> None:
     """A job that was a paused fixed delay, and is so no more, is due by its new schedule alone."""
     rig.closed.append(PAUSED)
     rig.engine.start()
-    rig.engine.add(job(after="100ms"), next_ms=CLOCK.now_ms(), running=False)
+    rig.engine.add(job(after="100ms"), at(0, next_ms=CLOCK.now_ms()))
     await probe.until(lambda: rig.kept_back)
-    due_ms = CLOCK.now_ms() + FAR
-    rig.engine.retime(job(every="1h"), next_ms=due_ms)
+    now_ms = CLOCK.now_ms()
+    rig.engine.retime(job(every="1h", phase_ms=(now_ms - 1) % FAR), at(now_ms), now_ms)
     rig.closed.clear()
-    rig.engine.look_again(CLOCK.now_ms())
+    rig.engine.look_again()
 
-    assert due_ms == rig.engine.next_ms("acme/import")
+    assert now_ms - 1 + FAR == rig.engine.next_ms("acme/import")
+
+
+async def test_very_many(rig: Rig) -> None:
+    """When thousands of jobs are due at once all are fired; others have their turn meanwhile."""
+    due_ms = CLOCK.now_ms() - 1_000
+    jobs = [job(f"t{n}/x", every="1h", phase_ms=due_ms % FAR) for n in range(5_000)]
+    for each in jobs:
+        rig.engine.add(each, at(due_ms - 1))
+    seen: list[int] = []
+
+    def all_fired() -> bool:
+        seen.append(len(rig.fired))
+        return len(rig.fired) == len(jobs)
+
+    rig.engine.start()
+    await probe.until(all_fired)
+
+    assert {(each.ref, due_ms) for each in jobs} == set(rig.fired)
+    assert len({count for count in seen if 0 < count < len(jobs)}) > 1

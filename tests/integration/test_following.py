@@ -44,9 +44,9 @@ class Spy:
             monkeypatch.setattr(Engine, name, self._noting(name, getattr(Engine, name)))
 
     def _noting(self, name: str, method: Callable[..., None]) -> Callable[..., None]:
-        def noted(engine: Engine, job: Job | str, **options: object) -> None:
+        def noted(engine: Engine, job: Job | str, *rest: object) -> None:
             self.calls.append((name, job if isinstance(job, str) else job.ref))
-            method(engine, job, **options)
+            method(engine, job, *rest)
 
         return noted
 

@@ -9,11 +9,14 @@ import pytest
 from rota.common import keys
 from rota.common.clock import SystemClock
 from rota.common.errors import StoreUnavailable
+from rota.common.job import job_id
+from rota.common.ledger import Note
 from rota.common.run import Occurrence
 from rota.common.store import GATED, Store
 from rota.scheduler import trigger
 from rota.scheduler.awaited import Awaited
 from rota.scheduler.dispatcher import Dispatcher
+from rota.scheduler.line import Turn
 from rota.worker import Context
 from tests.chaos.server import ask
 from tests.support import definitions, probe, workers
@@ -46,6 +49,22 @@ async def hang(cluster: Cluster, group: str) -> None:
         await cluster.freeze(server)
 
 
+class Deaf:
+    """Does not mind what the store answers."""
+
+    def accepted(self, ref: str, due_ms: int) -> None:
+        """Do nothing."""
+
+    def refused(self, ref: str, due_ms: int, run_id: str) -> None:
+        """Do nothing."""
+
+    def over(self, ref: str, due_ms: int) -> None:
+        """Do nothing."""
+
+    def noted(self, note: Note, cursor_ms: int | None = None) -> None:
+        """Do nothing."""
+
+
 class Outbox:
     """A dispatcher of groups on all masters."""
 
@@ -55,8 +74,7 @@ class Outbox:
         self.loop = Dispatcher(
             store=store,
             awaited=self.awaited,
-            finished=lambda ref, at_ms: None,
-            postpone=lambda ref, due_ms: None,
+            answered=Deaf,
             terms=dict,
             clock=_CLOCK,
             log=self.book.log,
@@ -73,7 +91,7 @@ class Outbox:
         """Fire a new job of `group`; return its TENANT/JOB."""
         self._fired += 1
         job = definitions.job(f"acme/job-{self._fired}", every="1h", group=group, overlap="cancel")
-        self.loop.fire(job, DUE_MS)
+        self.loop.fire(job, Turn(DUE_MS))
         return job.ref
 
 
@@ -86,7 +104,7 @@ async def test_occurrences(cluster: Cluster) -> None:
             await outbox.send(group)
         superseded = definitions.job("acme/job-1", every="1h", group=HIT, overlap="cancel")
         await hang(cluster, HIT)
-        outbox.loop.skipped(superseded, DUE_MS + 1)
+        outbox.loop.cancel(superseded, job_id(superseded.ref, DUE_MS))
         waiting = [outbox.fire(HIT) for _ in range(3)]
         end, slowest = _CLOCK.monotonic() + SPELL, 0.0
         while _CLOCK.monotonic() < end:

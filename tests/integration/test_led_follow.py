@@ -15,7 +15,7 @@ from tests.support.definitions import config, job
 from tests.support.led import Rig
 from tests.support.schedulers import RARE
 
-NOW_MS = 4_000_000_000_000  # in 2096: the engine, which lives now, fires nothing meanwhile
+NOW_MS = 4_000_000_000_000
 OLD = [job(f"t{n:02}/x", every=RARE) for n in range(20)]
 NEW = [job(f"t{n:02}/x", every="1h") for n in range(10, 30)]
 
@@ -64,7 +64,6 @@ def rig(store: Store, runner: asyncio.Runner) -> Rig:
 async def test_lead_is_lost_meanwhile(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who loses the lead in the middle of a change fires nothing; who gets it again, all of it."""
     before, after = changed()
-    rig.engine.start()
     await rig.follow(before)
     await rig.led.begin()
     slots = Slots(monkeypatch)
@@ -86,7 +85,6 @@ async def test_lead_is_lost_meanwhile(rig: Rig, monkeypatch: pytest.MonkeyPatch)
 async def test_lead_comes_meanwhile(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who gets the lead in the middle of a change has the new jobs in the end, each once."""
     before, after = changed()
-    rig.engine.start()
     await rig.follow(before)
     slots = Slots(monkeypatch)
     slots.reads = 2  # the next one waits
@@ -106,7 +104,6 @@ async def test_lead_comes_meanwhile(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
 async def test_store_is_away_meanwhile(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change that stopped because the store was away goes on where it was."""
     before, after = changed()
-    rig.engine.start()
     await rig.follow(before)
     await rig.led.begin()
     slots = Slots(monkeypatch)

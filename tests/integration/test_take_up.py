@@ -16,9 +16,8 @@ from rota.common.link import Link
 from rota.common.store import Store
 from rota.scheduler import leader, led_group
 from rota.scheduler.applied import Since
-from rota.scheduler.first_due import first_due
 from rota.scheduler.schedule import due_of
-from rota.scheduler.withheld import Withhold
+from rota.scheduler.standing import Standing, standing
 from tests.support import builders, probe, schedulers
 from tests.support.builders import GROUP
 from tests.support.definitions import job
@@ -113,12 +112,12 @@ async def test_many_jobs(url: str, store: Store, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(leader, "_MARGIN", 0.3)
     taking = threading.Event()
 
-    def slow(job: Job, slot: Slot, now_ms: int, since: Since, withhold: Withhold) -> int | None:
+    def slow(job: Job, slot: Slot, now_ms: int, since: Since) -> Standing:
         taking.set()
         time.sleep(0.0015)  # it holds up the event loop, as reckoning does
-        return first_due(job, slot, now_ms, since, withhold)
+        return standing(job, slot, now_ms, since)
 
-    monkeypatch.setattr(led_group, "first_due", slow)
+    monkeypatch.setattr(led_group, "standing", slow)
     due = [job(f"acme/due{n}", every=RARE) for n in range(20)]
     for each in due:
         await store.link.command("HSET", keys.slot(GROUP, each.ref), "due", 1)

@@ -154,7 +154,8 @@ async def test_old_leader_comes_back(url: str, store: Store) -> None:
         await probe.until(lambda: second.led)
         sent = len(first.book.events("run_enqueued"))
         for each in jobs:
-            first.daemon.engine.finished(each.ref, _CLOCK.now_ms())
+            engine = first.daemon.engine
+            engine.finished(each.ref, engine.run(each.ref), _CLOCK.now_ms())
         await probe.until(lambda: len(first.book.events("occurrence_not_sent")) >= 5)
 
         assert first.led == second.led == {GROUP}

@@ -19,6 +19,7 @@ from rota.common.worker_info import HandlerInfo, WorkerInfo
 GROUP = "gold"
 HANDLER = "orders.import"
 WORKER = "w1"
+BESIDE = "wide"  # the name of jobs whose runs may be in flight beside each other
 DUE_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
 VIRTUAL = {b"v", b"v_at", b"fence"}  # fields of the root that a refused operation may advance
@@ -62,8 +63,11 @@ def occurrence(
         "due_ms": due_ms,
         "attempts": 3,
         "keep_ms": 0,
+        "overlap": "allow" if job == BESIDE else "",
     } | over
-    request = message.JobRequest(tenant=tenant, job=job, handler=fields["handler"])
+    request = message.JobRequest(
+        tenant=tenant, job=job, handler=fields["handler"], beside=job == BESIDE
+    )
     return Occurrence(**({"body": message.encode(request)} | fields))
 
 
@@ -96,6 +100,7 @@ def completion(run: Claimed, outcome: str = "succeeded", **over: Any) -> bytes:
         "outcome": outcome,
         "attempt": run.attempt,
         "worker": WORKER,
+        "beside": job == BESIDE,
     }
     return message.encode(Completion(**(fields | over)))
 

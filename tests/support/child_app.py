@@ -59,6 +59,7 @@ def describe(ctx: Context) -> dict[str, Any]:
         "due_ms",
         "fence",
         "cancelled",
+        "missed_ms",
     ]
     return {name: getattr(ctx, name) for name in fields}
 

@@ -21,21 +21,20 @@ from tests.support.logbook import Logbook
 
 
 class Rig:
-    """One group, with a clock far ahead of the engine's, so that the engine fires nothing."""
+    """One group, whose engine is not started: it only knows when which job is due."""
 
     def __init__(self, store: Store, clock: builders.Clock) -> None:
         log, catalog = Logbook().log, Catalog(store.link)
         awaited = Awaited()
-        self.engine = Engine(fire=_never, skipped=_never, kept_back=_never)
         dispatcher = Dispatcher(
             store=store,
             awaited=awaited,
-            finished=self.engine.finished,
-            postpone=self.engine.postpone,
+            answered=lambda: self.engine,
             terms=dict,
             clock=clock,
             log=log,
         )
+        self.engine = Engine(tell=dispatcher, clock=clock)
         pauses = PauseWatch(pauses=Pauses(store.link), changed=_never, log=log)
         breakers = Breakers(catalog=catalog, changed=_never, log=log)
         self.led = LedGroup(
@@ -68,12 +67,12 @@ class Rig:
         return {ref: self.engine.next_ms(ref) for ref in self.led.held}
 
 
-def _never(*_: Any) -> None:
-    raise AssertionError("nothing is due while the rig's clock is ahead of ours")
-
-
 def _watch(loop: Loop) -> asyncio.Task[None]:
     async def failed() -> None:
         await loop.failed.wait()
 
     return asyncio.create_task(failed())
+
+
+def _never(*_: Any) -> None:
+    raise AssertionError("nothing is due while the rig's clock is ahead of ours")

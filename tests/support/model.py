@@ -15,6 +15,7 @@ from rota.common.retention import USUAL
 from rota.common.run import Claim, Claimed, Occurrence, Rescued
 from rota.common.scripts import GATE_MS
 from rota.common.state import Operation, State
+from tests.support.builders import BESIDE
 
 GRID_MS = 4_000
 LEASE_MS = 14_000
@@ -66,6 +67,11 @@ def ref_of(job_id: str) -> str:
 def tenant_of(job_id: str) -> str:
     """Return the tenant."""
     return job_id.partition("/")[0]
+
+
+def beside(job_id: str) -> bool:
+    """Tell whether other runs of the job may be in flight meanwhile."""
+    return ref_of(job_id).endswith(f"/{BESIDE}")
 
 
 @dataclass
@@ -145,15 +151,16 @@ class Model:
         slot = self.slots[f"{run.tenant}/{run.job}"]
         if self.gated:
             return "gated", ""
-        if slot.run == run.job_id:
+        wide = run.overlap == "allow"
+        if slot.run == run.job_id or (wide and self.state(run.job_id) in IN_FLIGHT):
             return "duplicate", run.job_id
-        if slot.run in self.runs:
+        if slot.run in self.runs and not wide:
             return "busy", slot.run
         if slot.last == run.job_id or 0 < run.due_ms <= slot.due:
             return "past", run.job_id
         if not run.due_ms and run.job_id in self.runs:
             return "past", run.job_id
-        if slot.run:
+        if slot.run and slot.run not in self.runs:
             self.gone(slot.run, "lost")
         self._move(run.job_id, Operation.ENQUEUE, State.QUEUED)
         record = self.runs[run.job_id]
@@ -325,7 +332,10 @@ class Model:
     def renew(self, job_id: str, fence: int) -> str:
         """Lengthen a lease: running -> running."""
         if not self.holder(job_id, fence):
-            return "unknown" if self._forgotten(job_id, fence) else "lost"
+            known = job_id in self.runs or self.slots[ref_of(job_id)].last == job_id
+            lost = self.gated and not known
+            forgotten = self._forgotten(job_id, fence, renewed=True)
+            return "unknown" if lost or forgotten else "lost"
         self._move(job_id, Operation.RENEW, State.RUNNING)
         self.leases[job_id] = self.now + LEASE_MS
         return "cancel" if self.runs[job_id].cancel else "renewed"
@@ -347,7 +357,8 @@ class Model:
             return "adopted"
         if not self._forgotten(run.job_id, run.fence):
             return "lost"
-        if slot.run and slot.run != run.job_id:
+        wide = beside(run.job_id)
+        if slot.run and slot.run != run.job_id and not wide:
             other = self.runs.get(slot.run)
             if other and other.fence > run.fence:
                 return "lost"
@@ -362,7 +373,9 @@ class Model:
         record.handler, record.attempt, record.attempts = handler, run.attempt, attempts
         if record.keep_ms is None:
             record.keep_ms = 0 if run.due_ms else KEEP_MS
-        slot.run, slot.due = run.job_id, max(slot.due, run.due_ms)
+        if not wide or not slot.run or run.due_ms >= slot.due:
+            slot.run = run.job_id
+        slot.due = max(slot.due, run.due_ms)
         return "adopted"
 
     def complete(self, run: Claimed, outcome: str) -> str:
@@ -377,7 +390,7 @@ class Model:
             slot.due = max(slot.due, run.due_ms)
             self._found(run.job_id)
             self._finish(run.job_id, Operation.COMPLETE, State(outcome), run.fence, run.attempt)
-        elif slot.fence != run.fence:
+        elif slot.fence != run.fence and not (beside(run.job_id) and self._ended(run.job_id)):
             return "stale"
         return "completed"
 
@@ -483,12 +496,22 @@ class Model:
         if len(self.ledger[ref]) > USUAL.runs + SPARE:
             del self.ledger[ref][USUAL.runs :]
 
-    def _forgotten(self, job_id: str, fence: int, *, of_run: bool = False) -> bool:
+    def _forgotten(
+        self, job_id: str, fence: int, *, of_run: bool = False, renewed: bool = False
+    ) -> bool:
         """Tell whether the store may have lost that the run was claimed under `fence`."""
         record, slot = self.runs.get(job_id), self.slots[ref_of(job_id)]
         if record and (record.state not in IN_FLIGHT or record.fence >= fence):
             return False
-        return bool(record and of_run) or (slot.last != job_id and slot.fence < fence)
+        if (record and of_run) or slot.last == job_id:
+            return bool(record and of_run)
+        wide = beside(job_id) and not renewed
+        return slot.fence < fence or (self.gated and wide and not self._ended(job_id))
+
+    def _ended(self, job_id: str) -> bool:
+        """Tell whether it is noted how a run ended."""
+        gone = ("lost", "skipped")
+        return any(e[1] == job_id and e[0] not in gone for e in self.ledger[ref_of(job_id)])
 
     def _move(self, job_id: str, operation: Operation, after: State | None) -> None:
         self.moves[self.state(job_id), operation, after] += 1

@@ -9,7 +9,7 @@ from rota.common.state import State
 from rota.common.store import Store
 from tests.support import builders, recount
 from tests.support.builders import GROUP
-from tests.support.model import GRID_MS, IN_FLIGHT, Model
+from tests.support.model import GRID_MS, IN_FLIGHT, Model, beside
 
 Picture = dict[str, Any]
 
@@ -83,9 +83,10 @@ def of_model(model: Model) -> Picture:
 
 def faults(model: Model) -> list[str]:
     """Return what no sequence of transitions may lead to."""
-    flying = {slot.run for slot in model.slots.values() if slot.run}
+    flying = {slot.run for slot in model.slots.values() if slot.run and not beside(slot.run)}
+    alone = {job_id for job_id in model.of(*IN_FLIGHT) if not beside(job_id)}
     found = {
-        "a run in flight that no slot knows, or a slot of none": flying ^ set(model.of(*IN_FLIGHT)),
+        "a run in flight that no slot knows, or a slot of none": flying ^ alone,
         "a lease of none": model.leases.keys() ^ set(model.of(State.RUNNING)),
         "a rest of none": model.rests.keys() ^ set(model.of(State.RETRYING)),
         "a letter that is not dead": model.dead ^ set(model.of(State.DEAD)),

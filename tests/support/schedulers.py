@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from rota.common.catalog import Catalog, Slot
+from rota.common.clock import Clock
 from rota.common.job import Job
 from rota.common.message import Completion
 from rota.common.run import Claimed
@@ -26,7 +27,12 @@ class Rig:
     """A running scheduler, what it logged and what it heard."""
 
     def __init__(
-        self, url: str, jobs: Sequence[Job], groups: tuple[str, ...] = (), gate_ms: int = GATE_MS
+        self,
+        url: str,
+        jobs: Sequence[Job],
+        groups: tuple[str, ...] = (),
+        gate_ms: int = GATE_MS,
+        clock: Clock | None = None,
     ) -> None:
         self.book = Logbook()
         self.heard: list[Completion] = []
@@ -36,6 +42,7 @@ class Rig:
             log=self.book.log,
             heard=lambda group, completion, at_ms: self.heard.append(completion),
             gate_ms=gate_ms,
+            clock=clock,
         )
 
     async def leads(self) -> None:
@@ -83,9 +90,11 @@ async def running(url: str, *jobs: Job, groups: tuple[str, ...] = ()) -> AsyncIt
 
 
 @asynccontextmanager
-async def beside(url: str, *jobs: Job, groups: tuple[str, ...] = ()) -> AsyncIterator[Rig]:
+async def beside(
+    url: str, *jobs: Job, groups: tuple[str, ...] = (), clock: Clock | None = None
+) -> AsyncIterator[Rig]:
     """Run a scheduler that need not lead at once, as another one does; it is stopped at the end."""
-    rig = Rig(url, jobs, groups)
+    rig = Rig(url, jobs, groups, clock=clock)
     await rig.daemon.start()
     try:
         yield rig

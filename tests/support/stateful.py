@@ -18,11 +18,11 @@ from rota.common.store import Store
 from rota.common.usage import Usages
 from rota.scheduler.reconciler import Walk
 from tests.support import builders, damage, picture
-from tests.support.builders import DUE_MS, GROUP, HANDLER
+from tests.support.builders import BESIDE, DUE_MS, GROUP, HANDLER
 from tests.support.model import GRID_MS, LEASE_MS, Lists, Model, Move
 
 MAIL = "mail.send"
-HANDLERS = {"import": HANDLER, "export": HANDLER, "letter": MAIL}
+HANDLERS = {"import": HANDLER, "export": HANDLER, "letter": MAIL, BESIDE: HANDLER}
 WORKERS = {"w1": (HANDLER,), "w2": (HANDLER, MAIL), "w3": (MAIL,)}
 TENANTS = ("acme", "beta", "ceta")
 ATTEMPTS = 3

@@ -293,3 +293,30 @@ def test_the_wire(tmp_path: Path) -> None:
     assert loaded.jobs == [decoder.decode(message.encode(job)) for job in loaded.jobs]
     assert {"kind", "between"} == set(msgspec.to_builtins(loaded.jobs[1].schedule))
     assert Schedule(kind="every", period_ms=5) == decoder.decode(message.encode(old)).schedule
+
+
+def test_policies(tmp_path: Path) -> None:
+    """What overlaps and what was missed is up to the job, its template, or the defaults."""
+    loaded = load(
+        tmp_path,
+        """
+defaults: {overlap: queue_all, misfire: all, max_lateness: 6h, max_catch_up: 24}
+templates: {t: {b: {handler: h, every: 1h, misfire: skip}}}
+groups: {g: {catch_up_concurrency: 7}, usual: {}}
+tenants:
+  x:
+    group: g
+    use: [t]
+    jobs:
+      a: {handler: h, every: 1h}
+      b: {overlap: allow, max_lateness: 30s}
+""",
+    )
+    found = {
+        job.name: (job.overlap, job.misfire, job.max_lateness_ms, job.max_catch_up)
+        for job in loaded.jobs
+    }
+    hour = 3_600_000
+
+    assert {"a": ("queue_all", "all", 6 * hour, 24), "b": ("allow", "skip", 30_000, 24)} == found
+    assert (7, 100) == tuple(loaded.limits[name].catch_up_concurrency for name in ("g", "usual"))

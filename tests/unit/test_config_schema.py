@@ -1,12 +1,13 @@
 """Editors get a JSON Schema that says what a file may hold."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 
 from rota.common import names
+from rota.common.job import Misfire, Overlap
 from rota.scheduler import config
 
 TROUBLE = ("pause_after_failures", "probe_after", "fresh_within")
@@ -39,11 +40,12 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert sorted(
         ["blackout", "dst", "group", "jobs", "timezone", "use", *limits]
     ) == fields["TenantSpec"]  # fmt: skip
+    rules = ["overlap", "misfire", "max_lateness", "max_catch_up"]
     assert sorted(
-        ["blackout", "dst", "kill_after", "ledger", "overlap", "retry", "timeout", "timezone",
-         *limits, *TROUBLE]
+        ["blackout", "dst", "kill_after", "ledger", "retry", "timeout", "timezone",
+         *rules, *limits, *TROUBLE]
     ) == fields["DefaultsSpec"]  # fmt: skip
-    assert ["ledger", "max_concurrency", "weight"] == fields["GroupSpec"]
+    assert ["catch_up_concurrency", "ledger", "max_concurrency", "weight"] == fields["GroupSpec"]
     assert ["days", "runs"] == fields["LedgerSpec"]
     assert ["max_concurrency"] == fields["HandlerSpec"]
     assert ["fold", "gap"] == fields["DstSpec"]
@@ -51,7 +53,7 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     assert sorted(
         ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
-         "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority",
+         "timezone", "dst", "blackout", "timeout", "kill_after", *rules, "retry", "priority",
          *TROUBLE]
     ) == fields["JobSpec"]  # fmt: skip
 
@@ -63,7 +65,8 @@ def test_the_schema_helps_while_typing() -> None:
     assert all("description" in job[name] for name in job.keys() - {"retry", "dst"})
     assert ["15m", "1h30m"] == job["every"]["examples"]
     assert names.HANDLER_PATTERN == job["handler"]["pattern"]
-    assert ["skip", "cancel"] == job["overlap"]["enum"]
+    assert [*get_args(Overlap)] == job["overlap"]["enum"]
+    assert [*get_args(Misfire)] == job["misfire"]["enum"]
     attempts = definitions()["RetrySpec"]["properties"]["attempts"]
     assert (1, 100) == (attempts["minimum"], attempts["maximum"])
 

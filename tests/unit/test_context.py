@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -40,6 +41,20 @@ def test_fields() -> None:
 def test_triggered(job_id: str, due: datetime) -> None:
     """A run that somebody triggered was due when it was triggered."""
     assert due == context(job_id, 0).due
+
+
+def test_missed() -> None:
+    """A run that makes up for others has their times, aware and in order; most have none."""
+    missed = (1_795_312_800_000, 1_795_356_000_500)
+    request = msgspec.structs.replace(REQUEST, missed=missed)
+    claimed = Claimed("gold", "acme/import:20261123T020000Z", 7, 2, 1_795_399_200_000, b"")
+    ctx = Context(claimed, request, structlog.get_logger())
+
+    assert [] == context().missed
+    assert [
+        datetime(2026, 11, 22, 2, tzinfo=UTC),
+        datetime(2026, 11, 22, 14, 0, 0, 500_000, UTC),
+    ] == ctx.missed
 
 
 def test_log() -> None:

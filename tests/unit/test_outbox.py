@@ -1,4 +1,4 @@
-"""What is told of one job keeps its order, and nothing is told twice."""
+"""What is to be told is kept until it was told, and told in bounded batches."""
 
 from rota.common.job import job_id
 from rota.common.ledger import Note
@@ -28,22 +28,6 @@ def sent(outbox: Outbox, most: int = 500) -> list[Occurrence | Note]:
     return [item.what for item in batch]
 
 
-def test_one_kind_of_each_job() -> None:
-    """A batch may be told in any order: it has not both runs and notes of one job."""
-    outbox = Outbox()
-    first: list[Occurrence | Note] = [
-        *(note("first", 1), note("first", 2), run("first", 3), note("first", 4))
-    ]
-    second: list[Occurrence | Note] = [run("second", 1), note("second", 2)]
-    outbox.put(FIRST, *first)
-    outbox.put(SECOND, *second)
-
-    assert [*first[:2], second[0]] == sent(outbox)
-    assert [first[2], second[1]] == sent(outbox)
-    assert [first[3]] == sent(outbox)
-    assert (0, {}) == (len(outbox), outbox.batches(1))
-
-
 def test_batches_are_bounded() -> None:
     """A batch has at most as many items as asked for, and the next one goes on behind it."""
     outbox = Outbox()
@@ -51,28 +35,29 @@ def test_batches_are_bounded() -> None:
     outbox.put(FIRST, *notes)
 
     assert [notes[:3], notes[3:]] == [sent(outbox, 3), sent(outbox, 3)]
+    assert (0, {}) == (len(outbox), outbox.batches(1))
 
 
-def test_first() -> None:
-    """What was due before what waits is told before it, and behind what others wait with."""
+def test_take() -> None:
+    """What is to be told of one job can be taken out, in order; the others' stays."""
     outbox = Outbox()
-    outbox.put(SECOND, note("second", 1))
-    outbox.put(FIRST, note("first", 5))
-    outbox.put(FIRST, note("first", 3), note("first", 4), first=True)
+    outbox.put(FIRST, note("first", 1), note("first", 2))
+    outbox.put(SECOND, run("second", 1))
 
-    assert [("acme/second", 1), *[("acme/first", n) for n in (3, 4, 5)]] == [
-        (each.ref, each.from_ms) for each in sent(outbox) if isinstance(each, Note)
-    ]
+    assert [note("first", 1), note("first", 2)] == outbox.take(FIRST)
+    assert [run("second", 1)] == sent(outbox)
 
 
 def test_the_run_that_waits() -> None:
-    """The run of a job that waits to be sent is known until it was sent, or dropped."""
+    """A run that waits to be sent is known until it was sent, or dropped."""
     outbox = Outbox()
     outbox.put(FIRST, run("first", 1))
-    before = outbox.run("acme/first")
+    waits = outbox.has(job_id("acme/first", 1))
     outbox.remove(GROUP, outbox.batches(1)[GROUP])
     outbox.put(SECOND, run("second", 1))
 
-    assert (job_id("acme/first", 1), None) == (before, outbox.run("acme/first"))
+    assert waits
+    assert not outbox.has(job_id("acme/first", 1))
     assert [run("second", 1)] == [item.what for item in outbox.drop(GROUP)]
-    assert (None, set()) == (outbox.run("acme/second"), outbox.groups)
+    assert not outbox.has(job_id("acme/second", 1))
+    assert set() == outbox.groups

@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from rota.common.catalog import Slot
 from rota.common.errors import UsageError
 from rota.common.job import Job, job_id
 from rota.common.ledger import Attempts, Entry, Missed, Outcome, Stretch
 from rota.scheduler import history, why
 from rota.scheduler.history import History
 from rota.scheduler.schedule import due_of
+from rota.scheduler.waiting import waiting
 from tests.support.builders import GROUP
 from tests.support.definitions import job
 from tests.support.moment import HOUR, MINUTE, ms
@@ -228,3 +231,53 @@ def test_rows() -> None:
 def test_span(took: int, expected: str) -> None:
     """How long something took is told in a word."""
     assert expected == history.span(took)
+
+
+FLYING = job_id(REF, DUE)
+SLOT = Slot(FLYING, DUE, None, None, None, DUE + 5)
+
+
+@pytest.mark.parametrize(
+    ("rules", "slot", "at", "expected"),
+    [
+        ({"overlap": "queue_all"}, SLOT, "03:00", f"waiting for {FLYING} to end"),
+        ({"overlap": "queue_one"}, SLOT, "03:00", f"waiting for {FLYING} to end"),
+        ({"overlap": "queue_one"}, SLOT, "04:00", "to be noted as skipped: the job's last run"),
+        ({"misfire": "all"}, SLOT._replace(run=None), "03:00", "waiting for its turn to catch up"),
+        ({}, SLOT._replace(run=None), "04:00", "waiting for its turn to catch up"),
+        (
+            {"misfire": "all", "max_lateness_ms": HOUR},
+            SLOT._replace(run=None),
+            "03:00",
+            "to be noted as late: it was later than its max_lateness",
+        ),
+    ],
+)
+def test_waiting(rules: dict[str, Any], slot: Slot, at: str, expected: str) -> None:
+    """Of what is due and not told of yet one reads what it waits for, or what it comes to."""
+    each = job(cron="0 * * * *", timezone="Europe/Berlin", **rules)
+    found = known(each=each)
+    found = msgspec.structs.replace(found, waits=waiting(each, slot, NOW))
+
+    assert expected in told(found, at)
+    assert "waiting" in {row[1] for row in history.rows(found, 20)}
+
+
+def test_beside() -> None:
+    """With `allow` a run is found by its due time, though it is not the last one of its job."""
+    each = job(cron="0 * * * *", timezone="Europe/Berlin", overlap="allow")
+    found = known(each=each)
+    run_id = why.run_at(found, why.moment("02:00", found))
+    assert run_id is not None
+    flying = run(outcome="running", job_id=run_id, ended_ms=0)
+    found = msgspec.structs.replace(found, beside=[flying])
+
+    assert RUN == run_id
+    assert "running" in told(found, "02:00")
+    assert why.run_at(known(), why.moment("02:00", found)) is None
+
+
+@pytest.mark.parametrize("detail", ["max_lateness", "max_catch_up"])
+def test_late(detail: str) -> None:
+    """Of what was too late one reads which bound it was beyond."""
+    assert f"its {detail}" in told(known(stretch("late", detail)), "02:00")

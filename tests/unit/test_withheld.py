@@ -10,14 +10,15 @@ from rota.common.ledger import Missed, Outcome
 from rota.common.message import Completion
 from rota.common.pauses import Pause, PauseSet
 from rota.scheduler import breakers
-from rota.scheduler.accounts import Accounts
 from rota.scheduler.breakers import Breakers
-from rota.scheduler.first_due import first_due
+from rota.scheduler.calendar import spans
 from rota.scheduler.pause_watch import PauseWatch
 from rota.scheduler.schedule import due_of
+from rota.scheduler.standing import Standing
 from rota.scheduler.withheld import NEVER_MS, opening
 from rota.scheduler.withholding import Withholding
 from tests.support.definitions import job
+from tests.support.journey import Journey
 from tests.support.logbook import Logbook
 from tests.support.moment import HOUR, MINUTE, ms
 
@@ -113,13 +114,20 @@ def test_opening(found: Withholding, expected: int | None) -> None:
 
 def test_nothing_is_made_up_for_while_it_is_paused() -> None:
     """A job that is paused makes up for nothing; one that was resumed does, for what was before."""
-    each = job(every="1h", phase_ms=0)
-    slot = Slot(None, NOW - 5 * HOUR, NOW - 5 * HOUR, "succeeded", None)
     since = NOW - 2 * HOUR - 1
 
-    assert NOW + HOUR == first_due(each, slot, NOW, withhold=withholding(pause(since)))
-    assert NOW - 3 * HOUR == first_due(each, slot, NOW, withhold=withholding(pause(since, NOW + 1)))
-    assert NOW == first_due(each, slot, NOW, withhold=withholding())
+    assert [] == made_up(withholding(pause(since)))
+    assert [NOW - 3 * HOUR] == made_up(withholding(pause(since, NOW + 1)))
+    assert [NOW] == made_up(withholding())
+
+
+def made_up(found: Withholding) -> list[int]:
+    """Return what is run, of a job that is due each hour and was away for five."""
+    each = job(every="1h", phase_ms=0)
+    journey = Journey(NOW, lambda *_: MINUTE, found)
+    journey.engine.add(each, Standing(until_ms=NOW - 5 * HOUR))
+    journey.until(NOW + MINUTE)
+    return [run.turn.due_ms for run in journey.runs.get(each.ref, [])]
 
 
 JOBS = [
@@ -139,20 +147,18 @@ def test_in_hindsight(each: Job, changes: list[int], after_ms: int) -> None:
     """Who accounts for a stretch tells what was true of each occurrence, and of none twice."""
     pairs = zip(changes[::2], [*changes[1::2], 0], strict=False)
     found = withholding(*(pause(since, until) for since, until in pairs))
-    accounts = Accounts(found.of)
-    accounts.begin(each, after_ms, NOW)
     told: dict[int, str] = {}
-    for note in accounts.close(each, NOW + 1):
-        moment = due_of(each).next_after(note.from_ms - 1)
-        while moment is not None and moment <= note.to_ms:
+    for span in spans(each, after_ms, NOW, found.of(each)):
+        moment = due_of(each).next_after(span.from_ms - 1)
+        while moment is not None and moment <= span.to_ms:
             assert moment not in told
-            told[moment] = note.outcome
+            told[moment] = span.outcome
             moment = due_of(each).next_after(moment)
 
     expected: dict[int, str] = {}
     moment = due_of(each).next_after(after_ms)
     while moment is not None and moment <= NOW:
-        expected[moment] = outcome(found, moment, each) or Outcome.MISSED
+        expected[moment] = outcome(found, moment, each)
         moment = due_of(each).next_after(moment)
     assert expected == told
 
@@ -161,22 +167,19 @@ def test_many_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of too many to be looked at one by one those in one long pause are told as paused."""
     monkeypatch.setattr("rota.scheduler.calendar._MOST", 100)
     each = job(every="1m")
-    accounts = Accounts(withholding(pause(NOW - 100 * HOUR)).of)
-    accounts.begin(each, NOW - 90 * HOUR, NOW)
-    notes = accounts.close(each, NOW)
+    found = spans(each, NOW - 90 * HOUR, NOW - 1, withholding(pause(NOW - 100 * HOUR)))
 
-    assert {"paused"} == {note.outcome for note in notes}
-    assert 90 * 60 - 1 <= sum(note.times for note in notes) <= 90 * 60
+    assert {"paused"} == {span.outcome for span in found}
+    assert 90 * 60 - 1 <= sum(span.times for span in found) <= 90 * 60
 
 
 def test_why_it_was_missed() -> None:
     """What a pause keeps from being made up for is told with that."""
-    accounts = Accounts(withholding(pause(NOW - HOUR)).of)
     each = job(every="1h", phase_ms=1)
-    accounts.begin(each, NOW - 3 * HOUR, NOW)
+    found = spans(each, NOW - 3 * HOUR, NOW - 1, withholding(pause(NOW - HOUR)))
 
     assert [("missed", Missed.PAUSE), ("paused", f"{REF} by ann@ops: migration")] == [
-        (note.outcome, note.detail) for note in accounts.close(each, NOW)
+        (span.outcome, span.detail) for span in found
     ]
 
 
@@ -185,7 +188,7 @@ def test_heard_once() -> None:
     rests = Breakers(catalog=Nowhere(), changed=list, log=Logbook().log)  # type: ignore[arg-type]
     each = job(every="1h", pause_after_failures=2)
     rests.follow([each])
-    rests.note(REF, Slot(None, None, None, None, None, 0, 1, NOW))
+    rests.note(REF, Slot(None, None, None, None, None, None, 0, 1, NOW))
     died = Completion(
         job_id=f"{REF}:1", tenant="acme", job="import", outcome="dead", attempt=1, worker="w1"
     )

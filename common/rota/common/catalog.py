@@ -9,6 +9,7 @@ import msgspec
 from rota.common import keys, message
 from rota.common.job import Job, Priority
 from rota.common.link import Link
+from rota.common.state import State
 from rota.common.worker_info import REGISTRATION_MS, SILENT_MS, WorkerInfo
 
 _CHUNK = 1_000  # commands in one round trip
@@ -28,6 +29,7 @@ class Slot(NamedTuple):
     ended_ms: int | None  # when the last run ended, by the store's clock
     outcome: str | None  # how it ended
     last: str | None  # its job_id
+    at_ms: int | None = None  # since when the job was busy with the last run that was accepted
     ok_ms: int = 0  # when a run succeeded last; 0 here and below: never
     failures: int = 0  # runs in a row that died since then
     failed_ms: int = 0  # when the last of them did
@@ -125,9 +127,14 @@ class Catalog:
 
     async def slots(self, group: str, refs: Sequence[str]) -> list[Slot]:
         """Return what the store remembers of each job of `refs`, in that order."""
-        fields = ("run", "due", "ended", "outcome", "last", "ok", "failures", "failed")
+        fields = ("run", "due", "ended", "outcome", "last", "at", "ok", "failures", "failed")
         rows = await self._many([("HMGET", keys.slot(group, ref), *fields) for ref in refs])
         return [_slot(row) for row in rows]
+
+    async def states(self, group: str, job_ids: Sequence[str]) -> list[State | None]:
+        """Return the state of each of these runs, in that order; None if there is no record."""
+        rows = await self._many([("HGET", keys.run(group, job_id), "state") for job_id in job_ids])
+        return [State(row.decode()) if row else None for row in rows]
 
     async def forgive(self, group: str, refs: Sequence[str]) -> None:
         """Forget that runs of these jobs have died: their breakers are closed by hand."""
@@ -264,10 +271,9 @@ def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
 
 
 def _slot(row: list[bytes | None]) -> Slot:
-    run, due, ended, outcome, last = (value.decode() if value else None for value in row[:5])
-    ok_ms, failures, failed_ms = (int(value or 0) for value in row[5:])
-    ended_ms = int(ended) if ended else None
+    run, due, ended, outcome, last, at = (value.decode() if value else None for value in row[:6])
+    due_ms, ended_ms, at_ms = (int(value) if value else None for value in (due, ended, at))
+    ok_ms, failures, failed_ms = (int(value or 0) for value in row[6:])
     if outcome == "succeeded":  # an earlier version has noted no more than that
         ok_ms = max(ok_ms, ended_ms or 0)
-    due_ms = int(due) if due else None
-    return Slot(run, due_ms, ended_ms, outcome, last, ok_ms, failures, failed_ms)
+    return Slot(run, due_ms, ended_ms, outcome, last, at_ms, ok_ms, failures, failed_ms)

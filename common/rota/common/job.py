@@ -8,6 +8,8 @@ import msgspec
 Priority = Literal["high", "normal", "low"]
 Gap = Literal["run_after", "skip"]
 Fold = Literal["first", "second", "both"]
+Overlap = Literal["skip", "queue_one", "queue_all", "cancel", "allow"]
+Misfire = Literal["once", "all", "skip"]
 
 PROBE_AFTER_MS = 600_000
 KILL_AFTER_MS = 10_000  # one object, so that a request need not carry it
@@ -65,9 +67,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_ms: int = 900_000  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()
-    overlap: Literal["skip", "cancel"] = (
-        "skip"  # what to do when due while the last run is not over
-    )
+    overlap: Overlap = "skip"  # what to do when due while the last run is not over
+    misfire: Misfire = "once"  # what to do with what nobody sent when it was due
+    max_lateness_ms: int = 0  # what is later than that is not run any more; 0 is no limit
+    max_catch_up: int = 100  # how many may wait for the last run, or are made up for
     pause_after_failures: int = 0  # dead runs in a row that open its breaker; 0: it has none
     probe_after_ms: int = PROBE_AFTER_MS  # how long it rests then, until one run is tried
     fresh_within_ms: int = 0  # how old its last success may be; 0: as old as can be

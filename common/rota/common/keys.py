@@ -55,9 +55,11 @@ def jobs(group: str) -> str:
 
 
 def slot(group: str, ref: str) -> str:
-    """Return the HASH of one job: run in flight, cursor; last end, outcome and fence. Kept.
+    """Return the HASH of one job. Kept.
 
-    And how its runs fare: ok (when one succeeded last, ms), failures and failed (how many in a row
+    run (the last one that was accepted, while it is in flight), at (since when the job has been
+    busy with it, ms), due (the cursor, ms); of the last end ended (ms), outcome, last and fence;
+    how its runs fare: ok (when one succeeded last, ms), failures and failed (how many in a row
     died since, and when the last did, ms).
     """
     return f"{root(group)}:s:{ref}"

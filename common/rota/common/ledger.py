@@ -16,6 +16,7 @@ from rota.common.job import job_id
 from rota.common.link import Link
 from rota.common.progress import Sum
 from rota.common.retention import DAY_MS, USUAL, Retention
+from rota.common.state import IN_FLIGHT, State
 
 _STAMP = "%Y%m%dT%H%M%S"
 
@@ -50,8 +51,8 @@ class Note(NamedTuple):
     ref: str  # TENANT/JOB
     outcome: str  # one of `Outcome`
     detail: str  # more on that: a word of `Missed`, or for people
-    from_ms: int  # when the first was due; 0 for a triggered run that may be lost
-    to_ms: int  # when the last was due
+    from_ms: int  # when the first was due; 0 for a run that may be lost, `way`
+    to_ms: int  # when the last was due; of a run that was triggered 0
     times: int  # how many these are; 0 if they are too many to be counted
     way: str = ""  # the run that was in the way, or made up for them, or is lost
 
@@ -151,15 +152,11 @@ class Ledger:
         runs, ms = await self._link.command("HMGET", keys.root(group), "ledger_runs", "ledger_ms")
         return Retention(runs=int(runs), days=int(ms) // DAY_MS) if runs and ms else USUAL
 
-    async def current(self, group: str, ref: str) -> Attempts | None:
-        """Return the run of TENANT/JOB that is in flight; its outcome is its state so far."""
-        run_id = await self._link.command("HGET", keys.slot(group, ref), "run")
-        if not run_id:
-            return None
+    async def current(self, group: str, run_id: str) -> Attempts | None:
+        """Return a run that is in flight; its outcome is its state so far."""
         fields = ("state", "due", "queued", "at", "attempt", "worker", "past", "units")
-        key = keys.run(group, run_id.decode())
-        row = await self._link.command("HMGET", key, *fields)
-        return _in_flight(run_id.decode(), row) if row[0] else None
+        row = await self._link.command("HMGET", keys.run(group, run_id), *fields)
+        return _in_flight(run_id, row) if row[0] and State(row[0].decode()) in IN_FLIGHT else None
 
     async def group(self, ref: str, groups: Sequence[str]) -> str | None:
         """Return the one of `groups` that knows TENANT/JOB, also if it is configured no more."""

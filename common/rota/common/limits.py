@@ -22,6 +22,7 @@ class GroupLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     weight: float = 1.0  # among the groups that a worker serves, 0.1 to 1,000
     max_concurrency: int = 0  # runs at a time; 0 is no limit
+    catch_up_concurrency: int = 100  # of those the ones that make up for what was missed
     ledger: Retention = Retention()  # what is kept of each of its jobs
     tenants: dict[str, TenantLimits] = {}
     handlers: dict[str, int] = {}  # handler -> runs at a time, in this group; at least 1

@@ -19,6 +19,7 @@ Outcome = Literal["succeeded", "retrying", "dead", "cancelled"]
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a worker is asked to do. It is encoded once per job and sent with every occurrence.
 
+    One that makes up for others has a request of its own.
     What differs between runs (job_id, due time, attempt, fence) travels beside it in the claim.
     """
 
@@ -30,6 +31,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_ms: int = 900_000  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()  # how often and how soon to try again
+    beside: bool = False  # whether other runs of the job may be under way meanwhile
+    missed: tuple[int, ...] = ()  # due times that this run makes up for, too, ms; in order
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +59,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     took_ms: int = 0  # from claim to end, measured by the worker's own monotonic clock
     next_ms: int = 0  # for `retrying`: the rest before the next attempt, in milliseconds
     error: Failure | None = None
+    beside: bool = False  # as in the request
 
     @property
     def ref(self) -> str:
@@ -89,8 +93,11 @@ def decode_completion(body: bytes) -> Completion:
     return _completion.decode(body)
 
 
-def request_for(job: Job) -> JobRequest:
-    """Return the request that every occurrence of `job` is sent with."""
+def request_for(job: Job, missed: tuple[int, ...] = ()) -> JobRequest:
+    """Return the request that every occurrence of `job` is sent with; one may make up for others.
+
+    `missed` has their due times in ms.
+    """
     return JobRequest(
         tenant=job.tenant,
         job=job.name,
@@ -99,4 +106,6 @@ def request_for(job: Job) -> JobRequest:
         timeout_ms=job.timeout_ms,
         kill_after_ms=job.kill_after_ms,
         retry=job.retry,
+        beside=job.overlap == "allow",
+        missed=missed,
     )

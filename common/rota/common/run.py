@@ -17,13 +17,16 @@ class Occurrence(NamedTuple):
     keep_ms: int  # how long the finished run is kept for somebody who waits
     body: bytes  # msgpack of `JobRequest`
     priority: Priority = "normal"
+    overlap: str = ""  # `allow`: it may be accepted beside other runs of its job
+    busy_ms: int = 0  # since when its job has been busy without a break; 0: from now on
 
     @classmethod
     def of(cls, job: Job, job_id: str, *, due_ms: int, keep_ms: int, body: bytes) -> "Occurrence":
         """Return the run `job_id` of `job`; `body` is the request that all its runs share."""
         attempts = job.retry.attempts
         names = (job_id, job.tenant, job.name, job.handler)
-        return cls(*names, due_ms, attempts, keep_ms, body, job.priority)
+        overlap = "allow" if job.overlap == "allow" else ""
+        return cls(*names, due_ms, attempts, keep_ms, body, job.priority, overlap)
 
 
 class Claimed(NamedTuple):

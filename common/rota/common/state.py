@@ -26,6 +26,9 @@ class State(StrEnum):
     """Final: somebody cancelled it. Kept only as long as the request asked."""
 
 
+IN_FLIGHT = frozenset({State.QUEUED, State.HELD, State.RUNNING, State.RETRYING})
+
+
 class Operation(StrEnum):
     """What can be done to a run; each is one script of the same name."""
 

@@ -10,6 +10,7 @@ from rota.common.errors import StoreError
 from rota.common.job import Job
 from rota.common.ledger import is_triggered
 from rota.common.service import Loop
+from rota.common.state import IN_FLIGHT, State
 from rota.scheduler.awaited import Awaited, InFlight
 
 _PERIOD = 30.0  # seconds
@@ -28,9 +29,9 @@ class Auditor(Loop):
         *,
         catalog: Catalog,
         awaited: Awaited,
-        finished: Callable[[str, int], None],
+        finished: Callable[[str, str, int], None],
         again: Callable[[Job, int], None],
-        lost: Callable[[Job, str], None],
+        lost: Callable[[Job, str, int], None],
         look_back: Callable[[], Awaitable[None]],
         clock: Clock,
         log: FilteringBoundLogger,
@@ -70,8 +71,13 @@ class Auditor(Loop):
         young = 0.0 if reopened else _PERIOD
         runs = self._awaited.of(self._group, before=self._clock.monotonic() - young)
         slots = await self._catalog.slots(self._group, [run.job.ref for run in runs])
+        beside = [run.job_id for run in runs if run.job.overlap == "allow"]
+        states = dict(zip(beside, await self._catalog.states(self._group, beside), strict=True))
         for run, slot in zip(runs, slots, strict=True):
-            self._compare(run, slot)
+            if run.job_id in states:
+                self._judge(run, slot, states[run.job_id], reopened=reopened)
+            else:
+                self._compare(run, slot)
         if reopened:
             await self._look_back()
 
@@ -83,11 +89,25 @@ class Auditor(Loop):
             return  # its end was heard of meanwhile
         if slot.run:
             self._awaited.add(run._replace(job_id=slot.run, due_ms=0))
+            self._finished(run.job.ref, run.job_id, self._clock.now_ms())
         elif lost:
             self.log.warning("run_enqueued_again", job_id=run.job_id)
             self._again(run.job, run.due_ms)
         else:
-            self.log.warning("completion_missed", job_id=run.job_id)
-            if slot.last != run.job_id and is_triggered(run.job_id):
-                self._lost(run.job, run.job_id)  # the ledger knows if it has ended
-            self._finished(run.job.ref, slot.ended_ms or self._clock.now_ms())
+            self._over(run, slot, lost=is_triggered(run.job_id))
+
+    def _judge(self, run: InFlight, slot: Slot, state: State | None, *, reopened: bool) -> None:
+        """Judge a run beside which others may be in flight: its own record tells."""
+        if state in IN_FLIGHT or not self._awaited.remove(run.job.ref, run.job_id):
+            return
+        if run.unknown_to(slot):
+            self.log.warning("run_enqueued_again", job_id=run.job_id)
+            self._again(run.job, run.due_ms)
+        else:
+            self._over(run, slot, lost=reopened and state is None)
+
+    def _over(self, run: InFlight, slot: Slot, *, lost: bool) -> None:
+        self.log.warning("completion_missed", job_id=run.job_id)
+        if lost and slot.last != run.job_id:
+            self._lost(run.job, run.job_id, run.due_ms)  # the ledger knows if it has ended
+        self._finished(run.job.ref, run.job_id, slot.ended_ms or self._clock.now_ms())

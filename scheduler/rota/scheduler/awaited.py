@@ -21,39 +21,43 @@ class InFlight(NamedTuple):
 
 
 class Awaited:
-    """Runs in flight by job. At most one for each job, as overlaps are skipped."""
+    """Runs in flight. A job has several only with `overlap: allow`."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, InFlight] = {}  # by TENANT/JOB
+        self._runs: dict[str, InFlight] = {}  # by job_id
+        self._last: dict[str, str] = {}  # job_id of the last run by TENANT/JOB
 
     def __len__(self) -> int:
         return len(self._runs)
 
     def add(self, run: InFlight) -> None:
-        """Await the completion of `run`, instead of one awaited before for the same job."""
-        self._runs[run.job.ref] = run
+        """Await the completion of `run`; unless runs of its job overlap, instead of another one."""
+        last = self._last.get(run.job.ref)
+        if run.job.overlap != "allow" and last is not None:
+            self._runs.pop(last, None)
+        self._runs[run.job_id] = run
+        self._last[run.job.ref] = run.job_id
 
     def run(self, ref: str) -> InFlight | None:
-        """Return the run in flight of TENANT/JOB, if there is one."""
-        return self._runs.get(ref)
+        """Return the last run in flight of TENANT/JOB, if there is one."""
+        return self._runs.get(self._last.get(ref, ""))
 
     def job_id(self, ref: str) -> str | None:
-        """Return the job_id of the run in flight of TENANT/JOB, if there is one."""
-        run = self._runs.get(ref)
+        """Return the job_id of the last run in flight of TENANT/JOB, if there is one."""
+        run = self.run(ref)
         return run.job_id if run else None
 
     def remove(self, ref: str, job_id: str) -> bool:
         """Await it no longer; tell whether it was awaited."""
-        if self.job_id(ref) != job_id:
-            return False
-        del self._runs[ref]
-        return True
+        if self._last.get(ref) == job_id:
+            del self._last[ref]
+        return self._runs.pop(job_id, None) is not None
 
     def forget(self, group: str) -> list[InFlight]:
         """Await no run of `group` any longer; return those that were awaited."""
         left = [run for run in self._runs.values() if run.job.group == group]
         for run in left:
-            del self._runs[run.job.ref]
+            self.remove(run.job.ref, run.job_id)
         return left
 
     def of(self, group: str, *, before: float) -> list[InFlight]:

@@ -46,6 +46,22 @@ def spans(job: Job, after_ms: int, until_ms: int, withhold: Withhold | None = No
     return list(found)
 
 
+def count(job: Job, from_ms: int, to_ms: int) -> int:
+    """Return how many occurrences `job` has from one due time to another; 0 if too many to count.
+
+    That is more than 10,000, where it takes to look at them one by one.
+    """
+    if job.schedule.kind == "every":
+        return (to_ms - from_ms) // job.schedule.period_ms + 1
+    due = due_of(job)
+    moment: int | None = from_ms
+    for number in range(_MOST):
+        if moment is None or moment > to_ms:
+            return number
+        moment = due.next_after(moment)
+    return 0
+
+
 def _first_part(job: Job, first: int, last: int) -> Span:
     period_ms = job.schedule.period_ms
     return Span(first, last, (last - first) // period_ms + 1 if period_ms else 0)

@@ -99,19 +99,14 @@ class SchedulerDaemon:
         self._dispatcher = Dispatcher(
             store=self._store,
             awaited=self._awaited,
-            finished=lambda ref, at_ms: self.engine.finished(ref, at_ms),  # noqa: PLW0108 - built next
-            postpone=lambda ref, due_ms: self.engine.postpone(ref, due_ms),  # noqa: PLW0108 - built next
+            answered=lambda: self.engine,
             terms=lambda: {group: leader.term for group, leader in self._leaders.items()},
-            withhold_of=self._withholding.of,
             tally=self._tally,
             clock=self._clock,
             log=self._log,
         )
         self.engine = Engine(
-            fire=self._dispatcher.fire,
-            skipped=self._dispatcher.skipped,
-            kept_back=self._dispatcher.kept_back,
-            withhold=self._withholding,
+            tell=self._dispatcher, clock=self._clock, withhold_of=self._withholding.of
         )
         self._publisher = Publisher(catalog=self._catalog, log=self._log)
         self._limit_publisher = LimitPublisher(limiter=Limiter(self._store), log=self._log)
@@ -233,6 +228,7 @@ class SchedulerDaemon:
         self._breakers.follow(applied.config.jobs)
         self._freshness.follow(applied)
         self._gauges.follow(applied)
+        self.engine.limit({g: each.catch_up_concurrency for g, each in applied.limits.items()})
         await self._groups.follow(applied)
 
     def _member(self, group: str) -> Member:
@@ -270,7 +266,7 @@ class SchedulerDaemon:
             self._heard(group, completion, at_ms)
 
     def _withheld_less(self) -> None:
-        self.engine.look_again(self._clock.now_ms())
+        self.engine.look_again()
 
     def _watch(self, loop: Loop) -> asyncio.Task[None]:
         """Fail as a whole when `loop` fails; the task may be cancelled when that has stopped."""

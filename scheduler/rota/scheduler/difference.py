@@ -133,6 +133,7 @@ def _written(job: Job) -> dict[str, Any]:
     told["fresh_within_ms"] = job.fresh_within_ms or None
     told["timezone"] = when.timezone
     told["dst"] = {"gap": when.gap, "fold": when.fold}
+    told["max_lateness_ms"] = job.max_lateness_ms or None
     told["blackout"] = [blackout.text for blackout in job.blackouts] or None
     return told
 

@@ -1,13 +1,13 @@
-"""Enqueues what is due, many occurrences in one round trip, and takes note of what is in flight.
+"""Tells the store what the engine has decided, many occurrences in one round trip.
 
-What is not run is recorded on the same way, so that every occurrence has an outcome.
+What it answers goes back to the engine, and what is in flight from then on is taken note of.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from rota.common import clock as clocks
 from rota.common import message
 from rota.common.clock import Clock
 from rota.common.errors import StoreError, StoreUnavailable
@@ -17,15 +17,32 @@ from rota.common.ledger import Note, Outcome
 from rota.common.run import Occurrence
 from rota.common.service import Loop
 from rota.common.store import GATED, Store
-from rota.scheduler.accounts import Accounts
+from rota.scheduler import herald
 from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.delivery import PAUSE, Delivery
+from rota.scheduler.line import Stretch, Turn
 from rota.scheduler.outbox import Outbox
 from rota.scheduler.tally import Tally
-from rota.scheduler.withheld import Withheld, Withhold
 
-Finished = Callable[[str, int], None]  # TENANT/JOB and the end of its run, ms
-Postpone = Callable[[str, int], None]  # TENANT/JOB and the due time, ms
+
+class Answered(Protocol):
+    """Who hears what the store answered: the engine. Due times are in ms."""
+
+    def accepted(self, ref: str, due_ms: int) -> None:
+        """Note that the run of TENANT/JOB that was due at `due_ms` is enqueued."""
+        ...
+
+    def refused(self, ref: str, due_ms: int, run_id: str) -> None:
+        """Note that it is not, as another run of the job is in flight."""
+        ...
+
+    def over(self, ref: str, due_ms: int) -> None:
+        """Note that it is over for good: it was before, or it is shed."""
+        ...
+
+    def noted(self, note: Note, cursor_ms: int | None = None) -> None:
+        """Note that a note is recorded; or nothing of it, as the job's cursor is in its midst."""
+        ...
 
 
 class Dispatcher(Loop):
@@ -36,10 +53,8 @@ class Dispatcher(Loop):
         *,
         store: Store,
         awaited: Awaited,
-        finished: Finished,
-        postpone: Postpone,
+        answered: Callable[[], Answered],
         terms: Callable[[], Mapping[str, int]],
-        withhold_of: Callable[[Job], Withhold | None] = lambda _: None,
         tally: Tally | None = None,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -47,40 +62,45 @@ class Dispatcher(Loop):
         super().__init__(log=log)
         self._intervention = Intervention(store)
         self._awaited = awaited
-        self._finished = finished
-        self._postpone = postpone
+        self._answered = answered
         self._doomed: dict[str, str] = {}  # job_id and group of runs to cancel
-        self._postponed: dict[str, Note] = {}  # by TENANT/JOB, how to note it if it is not fired
         self._clock = clock
         self._tally = tally or Tally(clock)
         self._outbox = Outbox()
         self._delivery = Delivery(store, self._outbox, terms)
-        self._accounts = Accounts(withhold_of)
         self._bodies: dict[str, tuple[Job, bytes]] = {}  # by TENANT/JOB
         self._over: set[str] = set()  # job_ids heard to be over while a round trip is under way
 
-    def fire(self, job: Job, due_ms: int) -> None:
-        """Enqueue the occurrence of `job` that is due at `due_ms`, with the next round trip."""
-        run_id = job_id(job.ref, due_ms)
-        occurrence = Occurrence.of(job, run_id, due_ms=due_ms, keep_ms=0, body=self._body(job))
-        self._drop_postponed(job, due_ms)
-        self._account(job, due_ms, occurrence, way=run_id)
+    # -- what the engine tells
 
-    def see_out(self, job: Job, until_ms: int) -> None:
-        """Tell what `job` was due for until `until_ms`, before it is taken up as it is now."""
-        postponed = self._postponed.pop(job.ref, None)
-        if postponed is not None:  # it will not be fired: the engine forgets it
-            self._put(job, postponed)
-        self._put(job, *self._accounts.close(job, until_ms + 1))
+    def fire(self, job: Job, turn: Turn) -> None:
+        """Enqueue a run of `job`, with the next round trip."""
+        run_id = job_id(job.ref, turn.due_ms)
+        body = self._body(job, turn)
+        run = Occurrence.of(job, run_id, due_ms=turn.due_ms, keep_ms=0, body=body)
+        if turn.late:
+            run = run._replace(priority="low")
+        self._put(job, run._replace(busy_ms=turn.busy_ms))
 
-    def take_up(self, job: Job, *, until_ms: int, now_ms: int, caught_up: bool) -> None:
-        """Note that `job`, led from now on or changed, is accounted for until `until_ms`.
+    def note(self, job: Job, notes: Sequence[Note]) -> None:
+        """Record notes on occurrences of `job`, with the next round trip."""
+        self._put(job, *notes)
 
-        `caught_up` tells that nothing is to be fired of what fell due since.
-        """
-        self._accounts.begin(job, until_ms, now_ms)
-        if caught_up:
-            self._put(job, *self._accounts.close(job, now_ms + 1))
+    def cancel(self, job: Job, run_id: str) -> None:
+        """Cancel a run of `job` that is in the way of the next one."""
+        self._doomed[run_id] = job.group
+        self.wake()
+
+    def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
+        """Log what was found of occurrences of `job` that are not run at once."""
+        herald.tell(self.log, job, what, waiting=waiting)
+
+    def take(self, job: Job) -> list[Turn | Note]:
+        """Take back what is told of `job` and was not sent."""
+        taken = self._outbox.take(job)
+        return [_turn(job, what) if isinstance(what, Occurrence) else what for what in taken]
+
+    # -- what others tell
 
     def hold(self, group: str) -> None:
         """Send nothing of `group`, whose store may have lost writes, until `go_on`.
@@ -94,94 +114,12 @@ class Dispatcher(Loop):
         self._delivery.held.discard(group)
         self.wake()
 
-    def fell_back(self, job: Job, cursor_ms: int) -> None:
-        """Tell a store again what it has lost: it accounts for `job` until `cursor_ms` only."""
-        self._put(job, *self._accounts.again(job, cursor_ms, self._outbox.take(job)))
+    def lost(self, job: Job, run_id: str, due_ms: int) -> None:
+        """Note a run of `job` as lost, unless the store knows better; `due_ms` is 0 if triggered.
 
-    def lost(self, job: Job, run_id: str) -> None:
-        """Note a triggered run of `job` as lost, unless the store knows better."""
-        self._put(job, Note(job.ref, Outcome.LOST, "", 0, 0, 1, run_id))
-
-    def skipped(self, job: Job, due_ms: int) -> None:
-        """Say that an occurrence is skipped because the job's last run is not over.
-
-        That run may wait to be enqueued, while a gate is open or the store away.
-        With `overlap: cancel` that run is cancelled, and the occurrence enqueued when it is over.
+        That is for runs that no cursor stands for.
         """
-        if job.overlap == "cancel":
-            self._supersede(job, due_ms)
-            return
-        last = self._last_run(job)
-        self._not_run(job, due_ms, Outcome.SKIPPED, "overlap", *last.values())
-        self.log.warning(
-            "occurrence_skipped",
-            tenant=job.tenant,
-            job=job.name,
-            due=clocks.iso(due_ms),
-            reason="not enqueued" if "waiting" in last else "overlap",
-            **last,
-        )
-
-    def kept_back(self, job: Job, due_ms: int, withheld: Withheld) -> None:
-        """Say that an occurrence is not run because it is withheld: by a blackout, say."""
-        postponed = self._postponed.get(job.ref)
-        if postponed is not None and postponed.to_ms == due_ms:
-            del self._postponed[job.ref]
-        self._not_run(job, due_ms, withheld.outcome, withheld.detail)
-        self.log.info(
-            "occurrence_skipped",
-            tenant=job.tenant,
-            job=job.name,
-            due=clocks.iso(due_ms),
-            reason=withheld.outcome.value,
-            detail=withheld.detail,
-        )
-
-    def _supersede(self, job: Job, due_ms: int) -> None:
-        last = self._last_run(job)
-        if job.schedule.kind != "after":
-            way = "".join(last.values())
-            note = Note(job.ref, Outcome.SKIPPED, "overlap", due_ms, due_ms, 1, way)
-            postponed = self._postponed.get(job.ref, note)
-            if postponed.to_ms > due_ms:  # it was not enqueued, and what is due now is known
-                self._account(job, due_ms, note)
-                return
-            self._drop_postponed(job, due_ms)
-            self._account(job, due_ms)
-            self._postponed[job.ref] = note
-        self._postpone(job.ref, due_ms)
-        self.log.info(
-            "run_superseded", tenant=job.tenant, job=job.name, due=clocks.iso(due_ms), **last
-        )
-        for run_id in last.values():
-            self._doomed[run_id] = job.group
-            self.wake()
-
-    def _drop_postponed(self, job: Job, due_ms: int) -> None:
-        """Note that what waits for the last run's end will not be fired, unless it is now."""
-        postponed = self._postponed.pop(job.ref, None)
-        if postponed is not None and postponed.to_ms != due_ms:
-            self._put(job, postponed)
-
-    def _not_run(self, job: Job, due_ms: int, outcome: Outcome, detail: str, way: str = "") -> None:
-        if job.schedule.kind != "after":  # it is due when it can be: nothing is left out
-            self._account(job, due_ms, Note(job.ref, outcome, detail, due_ms, due_ms, 1, way))
-
-    def _account(self, job: Job, due_ms: int, *what: Occurrence | Note, way: str = "") -> None:
-        """Send what is told of the occurrence at `due_ms`, and of those that nobody told of."""
-        late = self._accounts.is_past(job, due_ms)  # what is told of later ones may wait
-        self._put(job, *self._accounts.close(job, due_ms, way), *what, first=late)
-        self._accounts.settle(job, due_ms)
-
-    def _put(self, job: Job, *what: Occurrence | Note, first: bool = False) -> None:
-        if what:
-            self._outbox.put(job, *what, first=first)
-            self.wake()
-
-    def _last_run(self, job: Job) -> dict[str, str]:
-        """Return the job's last run as the log shows it: `running`, or `waiting` to be sent."""
-        found = {"running": self._awaited.job_id(job.ref), "waiting": self._outbox.run(job.ref)}
-        return dict([(word, run_id) for word, run_id in found.items() if run_id][:1])
+        self._put(job, Note(job.ref, Outcome.LOST, "", 0, due_ms, 1, run_id))
 
     def forget(self, group: str) -> list[InFlight]:
         """Drop what was to be enqueued in a group that we lead no more, and return it."""
@@ -194,29 +132,23 @@ class Dispatcher(Loop):
             if isinstance(run, Occurrence)
         ]
 
-    def leave(self, ref: str) -> None:
-        """Take no more account of TENANT/JOB: we lead it no more."""
-        self._accounts.forget(ref)
-        self._postponed.pop(ref, None)
-
     def over(self, job_id: str) -> None:
         """Note the end of a run that nobody awaits; its enqueueing may not be answered yet."""
         if self._outbox:
             self._over.add(job_id)
 
+    # -- the loop
+
     async def turn(self) -> float | None:
-        """Cancel what is superseded, and enqueue the first batch of every group."""
+        """Cancel what is superseded, and tell the first batch of every group."""
         paused = await self._cancel()
         delay = await self._send()
         return paused if delay is None else delay
 
     async def _cancel(self) -> float | None:
         # Not what waits to be enqueued: it is not there yet, or we do not know that it is.
-        runs = [
-            (group, run_id)
-            for run_id, group in self._doomed.items()
-            if self._outbox.run(run_id.partition(":")[0]) != run_id
-        ]
+        doomed = self._doomed.items()
+        runs = [(group, run_id) for run_id, group in doomed if not self._outbox.has(run_id)]
         try:
             words = await self._intervention.cancel(runs, apart=True) if runs else {}
         except StoreUnavailable:
@@ -234,7 +166,7 @@ class Dispatcher(Loop):
             if isinstance(what, Occurrence):
                 self._enqueued(job, what, word, detail)
             else:
-                self._noted(job, what, word, detail)
+                self._answered().noted(what, int(detail) if word == "partly" else None)
         return 0 if told and self._outbox else delay
 
     async def stop(self) -> None:
@@ -251,43 +183,43 @@ class Dispatcher(Loop):
             self.log.warning("occurrences_not_sent", count=left, error=reason)
 
     def _enqueued(self, job: Job, run: Occurrence, word: str, detail: str) -> None:
+        answered = self._answered()
         if word == "deposed":
             # Another scheduler leads the group now, and fires what is due.
             self.log.warning("occurrence_not_sent", job_id=run.job_id, reason="deposed")
-            return
-        if word == "past":
+        elif word == "past":
             # Another scheduler's, or ours before a restart, and it is over.
-            self._finished(job.ref, self._clock.now_ms())
-            return
-        if word == "shed":
-            self.log.warning(
-                "occurrence_shed",
-                tenant=job.tenant,
-                job=job.name,
-                due=clocks.iso(run.due_ms),
-                reason="max_backlog",
-            )
-            self._finished(job.ref, self._clock.now_ms())
-            return
-        # A completion may overtake the answer, as it comes by another connection.
-        if detail not in self._over:
-            self._awaited.add(
-                InFlight(job, detail, run.due_ms if word != "busy" else 0, self._clock.monotonic())
-            )
-        if word == "busy":
-            self.skipped(job, run.due_ms)
+            answered.over(job.ref, run.due_ms)
+        elif word == "shed":
+            herald.shed(self.log, job, run.due_ms)
+            answered.over(job.ref, run.due_ms)
+        elif word == "busy":
+            self._await(job, detail, 0)
+            answered.refused(job.ref, run.due_ms, detail)
         else:
             self.log.debug("run_enqueued", tenant=job.tenant, job=job.name, job_id=run.job_id)
+            self._await(job, detail, run.due_ms)
+            answered.accepted(job.ref, run.due_ms)
 
-    def _noted(self, job: Job, note: Note, word: str, cursor: str) -> None:
-        if word == "partly":
-            # Live workers have brought back a run that the store had lost: it is one of these.
-            rest = self._accounts.notes(job, int(cursor), note.to_ms, note.way)
-            self._put(job, *rest, first=True)
+    def _await(self, job: Job, run_id: str, due_ms: int) -> None:
+        # A completion may overtake the answer, as it comes by another connection.
+        if run_id not in self._over:
+            self._awaited.add(InFlight(job, run_id, due_ms, self._clock.monotonic()))
 
-    def _body(self, job: Job) -> bytes:
+    def _put(self, job: Job, *what: Occurrence | Note) -> None:
+        self._outbox.put(job, *what)
+        self.wake()
+
+    def _body(self, job: Job, turn: Turn) -> bytes:
+        if turn.missed:
+            return message.encode(message.request_for(job, turn.missed))
         known, body = self._bodies.get(job.ref, (None, b""))
         if known is not job:  # it was changed
             body = message.encode(message.request_for(job))
             self._bodies[job.ref] = job, body
         return body
+
+
+def _turn(job: Job, run: Occurrence) -> Turn:
+    missed = message.decode_request(run.body).missed
+    return Turn(run.due_ms, missed, run.busy_ms, late=run.priority != job.priority)

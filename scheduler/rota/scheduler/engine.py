@@ -1,243 +1,235 @@
-"""The only module that knows APScheduler, which keeps the timers and decides what is due.
+"""Decides what is due: one course for each job, and a heap of when to look at which.
 
-It is used through its own extension points. Our trigger asks a schedule for its next due time. Our
-executor *is* the awaiting run: to submit is to hand the occurrence on to be enqueued, and the
-instance counts as running until the run's completion has arrived. So APScheduler's
-`max_instances=1` is our no-overlap rule, and no thread is held while a run is under way.
+All that is due at one time is handled in one go, and what makes up for missed occurrences comes
+behind it. The engine has no clock but the one that it is given, and waits for nothing itself.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import datetime
-from typing import Any
+import heapq
+from collections.abc import Callable, Mapping, Sequence
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
-from apscheduler.executors.base import BaseExecutor
-from apscheduler.jobstores.base import JobLookupError
-from apscheduler.jobstores.memory import MemoryJobStore
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.base import BaseTrigger
+from rota.common.clock import Clock
+from rota.common.job import Job, job_id
+from rota.common.ledger import Note
+from rota.scheduler.alarm import Alarm
+from rota.scheduler.budget import Budget
+from rota.scheduler.course import Course, Teller
+from rota.scheduler.delay import Delay
+from rota.scheduler.line import Turn
+from rota.scheduler.standing import Standing
+from rota.scheduler.withheld import WithholdOf
 
-from rota.common.clock import epoch_ms, utc
-from rota.common.job import Job
-from rota.scheduler.schedule import After, due_of
-from rota.scheduler.withheld import Withheld, Withhold, by_blackout, opening
+Take = Callable[[Job], Sequence[Turn | Note]]  # takes back what is told of a job and was not sent
 
-_PARKED = utc(253_370_764_800_000)  # the year 9999: due when the run in flight is over
 
-Fire = Callable[[Job, int], None]  # a job and the time in ms at which it is due
-KeptBack = Callable[[Job, int, Withheld], None]  # the same, and what withholds it
+_AT_A_TIME = 1_000  # jobs that are looked at before others have their turn
 
 
 class Engine:
-    """Calls `fire` for each occurrence, and `skipped` where the job's last run is not over.
+    """Tells each occurrence of the jobs that it has: that it is to be run, or why it is not.
 
-    For one that `withhold` withholds it calls `kept_back`, and neither of the others.
+    `withhold_of` tells whom to ask whether an occurrence is kept from being run: when it falls due,
+    and again when it is to be run after it had to wait. If that is nobody, only blackouts do that.
     """
 
     def __init__(
-        self,
-        *,
-        fire: Fire,
-        skipped: Fire,
-        kept_back: KeptBack,
-        withhold: Withhold = by_blackout,
+        self, *, tell: Teller, clock: Clock, withhold_of: WithholdOf = lambda _: None
     ) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._fire = fire
-        self._late: dict[str, int] = {}  # TENANT/JOB and due time of what waits for a run to end
-        self._skipped = skipped
-        self._kept_back = kept_back
-        self._withhold = withhold
-        self._delays: set[str] = set()  # TENANT/JOB of fixed delays that are kept back
-        self._executor = _Awaiting(
-            lambda ref, due_ms: fire(self._jobs[ref], due_ms), keep_back=self._keep_back
-        )
-        self._store = MemoryJobStore()
-        self._scheduler = AsyncIOScheduler(
-            timezone="UTC",
-            executors={"default": self._executor},
-            jobstores={"default": self._store},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
-        self._scheduler.add_listener(self._on_skipped, EVENT_JOB_MAX_INSTANCES)
+        self._tell = tell
+        self._clock = clock
+        self._withhold_of = withhold_of
+        self._courses: dict[str, Course] = {}  # by TENANT/JOB
+        self._heap: list[tuple[int, str]] = []  # when to look, and at which; some are outdated
+        self._budget = Budget()
+        self._stopped = False
+        self._alarm = Alarm(self.turn, clock=clock)
 
-    def add(self, job: Job, *, next_ms: int | None, running: bool) -> None:
-        """Begin to fire `job`, first at `next_ms`; None if that waits for a run's completion.
+    # -- which jobs
 
-        `running` tells that a run of it is in flight already.
-        """
-        self._jobs[job.ref] = job
-        if running:
-            self._executor.adopt(job.ref)
-        self._schedule(job, next_ms)
+    def add(self, job: Job, at: Standing) -> None:
+        """Begin with `job`; all that it was due for since is looked at in the next turn."""
+        course = self._begin(job, at)
+        if course.catching:
+            self._budget.give(job.group, job.ref, course.catching)
+        self._look_at(course)
+        self._set_alarm()
 
     def change(self, job: Job) -> None:
-        """Fire `job` as it is now, when it was to be fired anyway: its timing is what it was."""
-        if job.ref in self._jobs:
-            self._jobs[job.ref] = job
+        """Go on with `job` as it is now, if it is there: it is due when it was due anyway."""
+        course = self._courses.get(job.ref)
+        if course is not None:
+            course.change(job)
+            self._look_at(course)
+            self._set_alarm()
 
-    def retime(self, job: Job, *, next_ms: int | None) -> None:
-        """Fire `job` by another timing, first at `next_ms`; None if that waits for a completion.
+    def retime(self, job: Job, at: Standing, changed_ms: int) -> None:
+        """Go on with `job`, which is due otherwise since `changed_ms`. Its run goes on.
 
-        A run of it that is under way stays so.
+        What it was due for before is told; what waited to be run then will not be.
         """
-        self._late.pop(job.ref, None)
-        self._delays.discard(job.ref)
-        self._jobs[job.ref] = job
-        self._schedule(job, next_ms)
-
-    def running(self, ref: str) -> bool:
-        """Tell whether a run of TENANT/JOB is under way, or fired and not yet enqueued."""
-        return self._executor.running(ref)
+        old = self._courses[job.ref]
+        old.close(changed_ms)
+        course = self._begin(job, at)
+        course.inherit(old)
+        self._go_on(course)
 
     def remove(self, ref: str) -> None:
-        """Fire TENANT/JOB no more; harmless if it is unknown."""
-        self._late.pop(ref, None)
-        self._delays.discard(ref)
-        if self._jobs.pop(ref, None) is not None:
-            self._executor.finished(ref)
-            with suppress(JobLookupError):  # stopped
-                self._scheduler.remove_job(ref)
+        """Forget TENANT/JOB; harmless if it is unknown. Its run goes on."""
+        course = self._courses.pop(ref, None)
+        if course is not None:
+            self._budget.forget(course.job.group, ref)
 
-    def start(self) -> None:
-        """Begin to fire, in the running event loop."""
-        self._scheduler.start()
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Have at most so many runs of a group at a time that make up for what was missed."""
+        self._budget.limit(limits)
 
-    def stop(self) -> None:
-        """Fire no more."""
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-
-    def finished(self, ref: str, ended_ms: int) -> None:
-        """Note that a run of the job TENANT/JOB is over; a fixed delay starts to count from now."""
-        job = self._jobs.get(ref)
-        if job is None:
-            return
-        self._executor.finished(ref)
-        late = self._late.pop(ref, None)
-        if late is not None and not self._keep_back(ref, late):
-            self._executor.adopt(ref)
-            self._fire(job, late)
-        if job.schedule.kind == "after":
-            due = utc(ended_ms + job.schedule.period_ms)
-            with suppress(JobLookupError):  # stopped: runs still end, and nothing is due any more
-                self._scheduler.modify_job(ref, next_run_time=due)
-
-    def postpone(self, ref: str, due_ms: int) -> None:
-        """Fire this occurrence of TENANT/JOB as soon as its run is over; a later one replaces it.
-
-        A fixed delay is due anyway when its run is over.
-        """
-        job = self._jobs.get(ref)
-        if job is not None and job.schedule.kind != "after":
-            self._late[ref] = due_ms
-
-    def look_again(self, now_ms: int) -> None:
-        """Fire now the fixed delays that were kept back, and are so no more."""
-        for ref in [r for r in self._delays if self._withhold(self._jobs[r], now_ms) is None]:
-            self._delays.discard(ref)
-            with suppress(JobLookupError):  # stopped
-                self._scheduler.modify_job(ref, next_run_time=utc(now_ms))
+    def run(self, ref: str) -> str:
+        """Return the run of TENANT/JOB that is under way, or to be enqueued; empty if none is."""
+        course = self._courses.get(ref)
+        return course.run if course else ""
 
     def next_ms(self, ref: str) -> int | None:
         """Return when TENANT/JOB is due next; None if that waits for its run to end."""
-        job = self._scheduler.get_job(ref)
-        if job is None or job.next_run_time is None or job.next_run_time == _PARKED:
-            return None
-        return epoch_ms(job.next_run_time)
+        course = self._courses.get(ref)
+        return course.next_ms if course else None
 
-    def _schedule(self, job: Job, next_ms: int | None) -> None:
-        self._scheduler.add_job(
-            _never_called,
-            trigger=_Trigger(job, lambda ms: self._withheld(job.ref, ms)),
-            id=job.ref,
-            next_run_time=_PARKED if next_ms is None else utc(next_ms),
-            replace_existing=True,
-        )
+    # -- what is due
 
-    def _withheld(self, ref: str, due_ms: int) -> Withheld | None:
-        return self._withhold(self._jobs[ref], due_ms)
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._alarm.start()
 
-    def _keep_back(self, ref: str, due_ms: int) -> bool:
-        job, withheld = self._jobs[ref], self._withheld(ref, due_ms)
-        self._delays.discard(ref)
-        if withheld is not None:
-            self._kept_back(job, due_ms, withheld)
-            if job.schedule.kind == "after":
-                self._delays.add(ref)
-        return withheld is not None
+    def stop(self) -> None:
+        """Tell nothing more."""
+        self._stopped = True
+        self._alarm.stop()
 
-    def _on_skipped(self, event: JobSubmissionEvent) -> None:
-        for moment in event.scheduled_run_times:
-            self._skipped(self._jobs[event.job_id], epoch_ms(moment))
+    def turn(self) -> None:
+        """Handle what is due by now: first what is on time, then what was missed.
 
-
-class _Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships without types
-    """Asks a schedule when it is due."""
-
-    __slots__ = ("_due", "_parks", "_withheld")
-
-    def __init__(self, job: Job, withheld: Callable[[int], Withheld | None]) -> None:
-        self._due = due_of(job)
-        self._withheld = withheld
-        self._parks = isinstance(self._due, After)
-
-    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        """Return the due time after `previous`; a fixed delay is parked until its run ends.
-
-        Of what is late the last is fired, for all of them: those that are withheld are passed over.
+        Of very many the rest has its turn when others have had theirs.
         """
-        if self._parks:
-            return self._reopened(previous)
-        now_ms = epoch_ms(now)
-        due_ms = self._due.next_after(epoch_ms(previous or now))
-        while due_ms is not None and due_ms <= now_ms:
-            withheld = self._withheld(due_ms)
-            if withheld is None:
+        now_ms = self._clock.now_ms()
+        groups: set[str] = set()
+        for _ in range(_AT_A_TIME):
+            if self._stopped or not self._heap or self._heap[0][0] > now_ms:
                 break
-            due_ms = self._due.next_after(min(withheld.end_ms - 1, now_ms))
-        return None if due_ms is None else utc(due_ms)
+            due_ms, ref = heapq.heappop(self._heap)
+            course = self._courses.get(ref)
+            if course is not None and course.listed_ms == due_ms:
+                course.listed_ms = None
+                self._advance(course, now_ms)
+                self._look_at(course)
+                groups.add(course.job.group)
+        for group in sorted(groups):
+            self._catch_up(group, now_ms)
+        self._set_alarm()
 
-    def _reopened(self, previous: datetime | None) -> datetime:
-        """Return until when a fixed delay is kept back, if it is: no run of it will end."""
-        if previous is None or self._withheld(epoch_ms(previous)) is None:
-            return _PARKED
-        opens = opening(self._withheld, epoch_ms(previous))
-        return _PARKED if opens is None else utc(opens)
+    def finished(self, ref: str, run_id: str, ended_ms: int) -> None:
+        """Note that a run of TENANT/JOB is over; a fixed delay starts to count from now."""
+        course = self._courses.get(ref)
+        if course is not None:
+            course.finished(run_id, ended_ms)
+            self._go_on(course)
 
+    def look_again(self) -> None:
+        """Let the fixed delays be due now that were withheld, and are so no more."""
+        now_ms = self._clock.now_ms()
+        for course in list(self._courses.values()):
+            if isinstance(course, Delay) and course.look_again(now_ms):
+                self._go_on(course)
 
-class _Awaiting(BaseExecutor):  # type: ignore[misc]  # APScheduler ships without types
-    """Counts a job as running from its submission until `finished` is called."""
+    # -- what the store answered
 
-    def __init__(
-        self, fire: Callable[[str, int], None], *, keep_back: Callable[[str, int], bool]
-    ) -> None:
-        super().__init__()
-        self._fire = fire
-        self._keep_back = keep_back
+    def accepted(self, ref: str, due_ms: int) -> None:
+        """Note that the run of TENANT/JOB that was due at `due_ms` is enqueued."""
+        course = self._asked(ref, due_ms)
+        if course is not None:
+            course.accepted()
+            self._go_on(course)
 
-    def submit_job(self, job: Any, run_times: list[datetime]) -> None:
-        """Fire the job, unless that is kept back: then it neither runs nor overlaps."""
-        if not self._keep_back(job.id, epoch_ms(run_times[-1])):
-            super().submit_job(job, run_times)
+    def refused(self, ref: str, due_ms: int, run_id: str) -> None:
+        """Note that it is not, as another run of the job is in flight."""
+        course = self._asked(ref, due_ms)
+        if course is not None:
+            course.refused(run_id)
+            self._go_on(course)
 
-    def adopt(self, ref: str) -> None:
-        """Count a run that is in flight already."""
-        self._instances[ref] = 1
+    def over(self, ref: str, due_ms: int) -> None:
+        """Note that it is over for good: it was before, or it is shed."""
+        course = self._asked(ref, due_ms)
+        if course is not None:
+            course.accepted()
+            course.finished(job_id(ref, due_ms), self._clock.now_ms())
+            self._go_on(course)
 
-    def running(self, ref: str) -> bool:
-        """Tell whether the job counts as running."""
-        return bool(self._instances.get(ref))
+    def noted(self, note: Note, cursor_ms: int | None = None) -> None:
+        """Note that a note is recorded; or nothing of it, as the job's cursor is in its midst."""
+        course = self._courses.get(note.ref)
+        if course is not None:
+            course.noted(note, cursor_ms)
+            self._go_on(course)
 
-    def finished(self, ref: str) -> None:
-        """Count the job as idle; harmless if it is."""
-        if ref in self._instances:
-            self._run_job_success(ref, [])
+    def again(self, job: Job, due_ms: int) -> None:
+        """Enqueue a run of `job` once more that the store has lost."""
+        course = self._courses.get(job.ref)
+        if course is not None:
+            course.again(due_ms)
+            self._go_on(course)
 
-    def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
-        self._fire(job.id, epoch_ms(run_times[-1]))
+    def fell_back(self, ref: str, cursor_ms: int, take: Take) -> None:
+        """Tell a store again what it has lost: it accounts for TENANT/JOB until `cursor_ms`."""
+        course = self._courses.get(ref)
+        if course is not None and course.job.schedule.kind != "after":
+            course.fell_back(cursor_ms, take(course.job))
+            self._go_on(course)
 
+    # -- how
 
-def _never_called() -> None:
-    raise AssertionError("the executor enqueues the job instead of calling this")
+    def _begin(self, job: Job, at: Standing) -> Course:
+        kind = Delay if job.schedule.kind == "after" else Course
+        course = kind(job, at, self._clock.now_ms(), self._tell, self._withhold_of)
+        self._courses[job.ref] = course
+        return course
+
+    def _asked(self, ref: str, due_ms: int) -> Course | None:
+        """Return the course that waits for an answer to this run; None if it is another one now."""
+        course = self._courses.get(ref)
+        asked = course.asked if course else None
+        return course if isinstance(asked, Turn) and asked.due_ms == due_ms else None
+
+    def _go_on(self, course: Course) -> None:
+        if self._stopped:
+            return
+        now_ms, due_ms = self._clock.now_ms(), course.next_ms
+        has_permit = self._budget.has(course.job.group, course.job.ref)
+        if course.line or has_permit or (due_ms is not None and due_ms <= now_ms):
+            self._advance(course, now_ms)
+        self._look_at(course)
+        self._catch_up(course.job.group, now_ms)
+        self._set_alarm()
+
+    def _advance(self, course: Course, now_ms: int, *, permit: bool = False) -> None:
+        course.look(now_ms)
+        job = course.job
+        if course.advance(now_ms, permit=permit):
+            self._budget.ask(job.group, job.ref)
+        if course.catching:
+            self._budget.give(job.group, job.ref, course.catching)
+        else:
+            self._budget.give_back(job.group, job.ref)
+
+    def _catch_up(self, group: str, now_ms: int) -> None:
+        while ref := self._budget.next(group):
+            course = self._courses.get(ref)
+            if course is not None and course.job.group == group:
+                self._advance(course, now_ms, permit=True)
+
+    def _look_at(self, course: Course) -> None:
+        """Have the course in the heap under the time at which it is due next."""
+        if course.next_ms != course.listed_ms:
+            course.listed_ms = course.next_ms
+            if course.next_ms is not None:
+                heapq.heappush(self._heap, (course.next_ms, course.job.ref))
+
+    def _set_alarm(self) -> None:
+        self._alarm.set(self._heap[0][0] if self._heap else None)

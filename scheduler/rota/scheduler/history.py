@@ -10,12 +10,13 @@ from rota.common import clock
 from rota.common.catalog import Catalog
 from rota.common.errors import NotFound
 from rota.common.job import Job
-from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome
+from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome, Stretch
 from rota.common.link import Link
 from rota.common.pauses import Pauses
 from rota.common.progress import Sum
 from rota.common.retention import USUAL, Retention
 from rota.scheduler import pausing, trouble
+from rota.scheduler.waiting import WAITING, waiting
 
 _SECOND, _MINUTE = 1_000, 60_000
 
@@ -23,7 +24,9 @@ WHY: dict[str, str] = {
     Outcome.LOST: "the store has lost the run; whether it was carried out is unknown",
     Outcome.SKIPPED: "the job's last run was not over",
     Outcome.BLACKOUT: "",  # its text says it
-    Outcome.LATE: "it was too late to make up for it",
+    Outcome.LATE: "it was too late to be run",
+    "max_lateness": "it was later than its max_lateness",
+    "max_catch_up": "it was beyond its max_catch_up",
     Outcome.SHED: "too many runs of the tenant were queued",
     Outcome.PAUSED: "",  # by whom, and why, is its text
     Outcome.BREAKER: "",  # how many runs have died is its text
@@ -42,6 +45,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     current: Attempts | None  # the run in flight
     entries: list[Entry]  # by the time they were due, the latest first
+    waits: list[Stretch] = []  # what is due and not told of yet, in order
+    beside: list[Attempts] = []  # other runs in flight of which somebody has asked
     kept: Retention = USUAL  # how much is kept
     trouble: list[str] = []  # why it does not run, or not as it should, now
 
@@ -70,19 +75,29 @@ async def read(ref: str, link: Link, now_ms: int) -> History:
             f"no job {ref} is known to the store, and none of that name has run in the last days"
             " (`sched status` lists the groups and tenants)"
         )
-    # In this order: a run that ends in between is not left out.
-    current = await ledger.current(group, ref)
-    entries = await ledger.of(group, ref, now_ms)
+    (slot,) = await catalog.slots(group, [ref])
+    led = (await catalog.leadership(group)).leader is not None
     return History(
         ref=ref,
         group=group,
         job=job,
         now_ms=now_ms,
-        current=current,
-        entries=entries,
+        # In this order: a run that ends in between is not left out.
+        current=await ledger.current(group, slot.run) if slot.run else None,
+        entries=await ledger.of(group, ref, now_ms),
+        waits=waiting(job, slot, now_ms) if job and led else [],
         kept=await ledger.retention(group),
         trouble=await _trouble(ref, job, link),
     )
+
+
+async def with_run(history: History, run_id: str, link: Link) -> History:
+    """Return the same with a run that may be in flight beside the last one."""
+    known = [*([history.current] if history.current else []), *history.entries]
+    if any(isinstance(entry, Attempts) and entry.job_id == run_id for entry in known):
+        return history
+    found = await Ledger(link).current(history.group, run_id)
+    return msgspec.structs.replace(history, beside=[found] if found else [])
 
 
 async def _trouble(ref: str, job: Job | None, link: Link) -> list[str]:
@@ -131,17 +146,20 @@ def reason(entry: Entry) -> str:
         return WHY.get(entry.outcome, "")
     if entry.outcome == Outcome.LOST:
         return "the store has lost what became of it"
+    if entry.outcome == WAITING:
+        return f"for {entry.detail}"
     text = WHY.get(entry.detail) or WHY.get(entry.outcome, "")
-    known = entry.detail in ("", "overlap", *Missed)
+    known = entry.detail in ("", "overlap", "max_lateness", "max_catch_up", *Missed)
     return text if known else ", ".join(filter(None, (text, entry.detail)))
 
 
 def _all(history: History, most: int) -> list[Entry]:
     current = history.current
     ended = {(e.job_id, e.replays) for e in history.entries if isinstance(e, Attempts)}
-    if current is None or (current.job_id, current.replays) in ended:
-        return history.entries[:most]
-    return [current, *history.entries][:most]
+    known: list[Entry] = [*reversed(history.waits)]
+    if current is not None and (current.job_id, current.replays) not in ended:
+        known.append(current)
+    return [*known, *history.entries][:most]
 
 
 def _row(history: History, entry: Entry) -> tuple[str | None, ...]:

@@ -17,9 +17,9 @@ from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
-from rota.scheduler.first_due import accounted_ms, first_due
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
+from rota.scheduler.standing import standing
 from rota.scheduler.sweeper import Sweeper
 from rota.scheduler.withholding import Withholding
 
@@ -86,6 +86,7 @@ class LedGroup:
             adopted = await self._take_up_all(slots, opened_ms)
             self._leading = True
         if self._left:
+            self._dispatcher.hold(self._group)
             self._auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
         self._left = {}
         listener = Listener(
@@ -137,7 +138,6 @@ class LedGroup:
         for ref in refs:
             if self._held.pop(ref, None) is not None:
                 self._engine.remove(ref)
-                self._dispatcher.leave(ref)
                 self._withholding.leave(ref)
 
     async def follow(self, jobs: Sequence[Job], since: Mapping[str, Since]) -> None:
@@ -160,7 +160,7 @@ class LedGroup:
             catalog=self._catalog,
             awaited=self._awaited,
             finished=self._engine.finished,
-            again=self._dispatcher.fire,
+            again=self._engine.again,
             lost=self._dispatcher.lost,
             look_back=self._look_back,
             clock=self._clock,
@@ -191,20 +191,12 @@ class LedGroup:
             self._take_up(job, slot, self._since.get(job.ref, UNKNOWN))
             return
         now_ms, since = self._clock.now_ms(), self._since.get(job.ref, UNKNOWN)
-        if self._engine.running(job.ref):  # the engine has heard more than the slot tells
-            slot = slot._replace(run=slot.run or job.ref)
-        elif slot.run:
-            slot = slot._replace(run=None, ended_ms=now_ms)
-        next_ms = first_due(job, slot, now_ms, since, self._withholding)
-        self._dispatcher.see_out(self._held[job.ref], min(since.changed_ms, now_ms))
-        self._dispatcher.take_up(
-            job,
-            until_ms=accounted_ms(slot, since, now_ms),
-            now_ms=now_ms,
-            caught_up=next_ms is None or next_ms > now_ms,
-        )
+        run = self._engine.run(job.ref)  # the engine has heard more than the slot tells
+        if slot.run and not run:
+            slot = slot._replace(ended_ms=now_ms)
+        slot = slot._replace(run=run or None)
         self._held[job.ref] = job
-        self._engine.retime(job, next_ms=next_ms)
+        self._engine.retime(job, standing(job, slot, now_ms, since), min(since.changed_ms, now_ms))
 
     async def _take_up_all(self, slots: Sequence[Slot], opened_ms: int) -> int:
         adopted = 0
@@ -224,20 +216,14 @@ class LedGroup:
         unknown = run is not None and run.unknown_to(slot)
         if not unknown:
             run = _in_flight(job, slot, self._clock.monotonic())
+        at = standing(job, slot, now_ms, since)
         if run is not None:
             self._awaited.add(run)
-            slot = slot._replace(run=run.job_id)
+            # What we told a store that has lost it is told anew when its gate has closed.
+            at = at._replace(run=run.job_id, until_ms=max(at.until_ms, run.due_ms), next_ms=None)
         self._withholding.take_up(job, slot)
-        next_ms = first_due(job, slot, now_ms, since, self._withholding)
-        self._dispatcher.take_up(
-            job,
-            until_ms=accounted_ms(slot, since, now_ms),
-            now_ms=now_ms,
-            # What is to be fired, or sent again, comes with what fell due before it.
-            caught_up=not unknown and (next_ms is None or next_ms > now_ms),
-        )
         self._held[job.ref] = job
-        self._engine.add(job, next_ms=next_ms, running=run is not None)
+        self._engine.add(job, at)
         return run is not None
 
     def _reopened(self, group: str, wait_s: float) -> None:
@@ -264,7 +250,8 @@ class LedGroup:
                 if job and slot.due_ms and (run is None or not run.unknown_to(slot)):
                     # What it was due for before it was changed nobody knows any more.
                     changed_ms = self._since.get(ref, UNKNOWN).changed_ms
-                    self._dispatcher.fell_back(job, max(slot.due_ms, changed_ms))
+                    cursor_ms = max(slot.due_ms, changed_ms)
+                    self._engine.fell_back(ref, cursor_ms, self._dispatcher.take)
         self._dispatcher.go_on(self._group)
 
     def _closed(self) -> None:
@@ -276,18 +263,15 @@ class LedGroup:
         if completion.outcome == "retrying":
             assert self._sweeper is not None
             self._sweeper.wake()
-        elif self._awaited.remove(completion.ref, completion.job_id):
-            self._finished(completion.ref)
-        elif not self._awaited.job_id(completion.ref):
-            # Somebody triggered it, or it is ours and its enqueueing is not answered yet.
-            self._dispatcher.over(completion.job_id)
-            self._finished(completion.ref)
+        else:
+            if not self._awaited.remove(completion.ref, completion.job_id):
+                # Somebody triggered it, or it is ours and its enqueueing is not answered yet.
+                self._dispatcher.over(completion.job_id)
+            # By our own clock, which the fixed delays are counted with; the store's may differ.
+            now_ms = self._clock.now_ms()
+            self._engine.finished(completion.ref, completion.job_id, now_ms)
         if self._also:
             self._also(group, completion, at_ms)
-
-    def _finished(self, ref: str) -> None:
-        # By our own clock, which the fixed delays are counted with; the store's may differ.
-        self._engine.finished(ref, self._clock.now_ms())
 
 
 def _in_flight(job: Job, slot: Slot, now: float) -> InFlight | None:

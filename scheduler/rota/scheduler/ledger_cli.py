@@ -30,6 +30,9 @@ def why(ref: Ref, at: At = "", form: OutputOption = Output.TABLE) -> None:
     with command.exit_codes():
         found = _read(ref)
         moment = whys.moment(at, found) if at else None
+        run_id = whys.run_at(found, moment) if moment else None
+        if run_id is not None:
+            found = session.ask(lambda link: history.with_run(found, run_id, link))
         lines = whys.tell(found, moment)
         told = lines[lines.index("") + 1 :]
         if form is Output.JSON:

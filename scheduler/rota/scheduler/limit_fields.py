@@ -12,6 +12,7 @@ def of_group(limits: GroupLimits) -> dict[str, Any]:
         "weight": _weight(limits.weight),
         "max_concurrency": limits.max_concurrency or None,
         "ledger": {"runs": limits.ledger.runs, "days": limits.ledger.days},
+        "catch_up_concurrency": limits.catch_up_concurrency,
     }
 
 

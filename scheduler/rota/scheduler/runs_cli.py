@@ -49,8 +49,9 @@ def list_(
         columns = ("DUE", "OUTCOME", "ATTEMPTS", "WAITED", "TOOK", "WORKER", "NOTE")
         for line in found.trouble:
             output.write_line(output.printable(line))
-        output.write_table(f"{ref} ({found.zone})", columns, history.rows(found, count))
-        if not found.entries and not found.current:
+        rows = history.rows(found, count)
+        output.write_table(f"{ref} ({found.zone})", columns, rows)
+        if not rows:
             output.write_line("nothing yet")
 
 

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 from rota.common import clock
 from rota.common.errors import UsageError
+from rota.common.job import job_id
 from rota.common.ledger import Attempts, Entry, Stretch
 from rota.scheduler.history import History, reason, span
 from rota.scheduler.preview import describe
 from rota.scheduler.schedule import due_of
+from rota.scheduler.waiting import WAITING
 
 _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _STATES = {
@@ -61,7 +63,8 @@ def find(history: History, at: Moment | None) -> list[Entry]:
 
     A dead letter that was replayed has an entry for each time that it came to its end.
     """
-    known: list[Entry] = [*([history.current] if history.current else []), *history.entries]
+    current = [history.current] if history.current else []
+    known = [*reversed(history.waits), *history.beside, *current, *history.entries]
     if at is None:
         return known[:1]
     found = [entry for entry in known if _is_meant(entry, at, history)]
@@ -84,6 +87,14 @@ def tell(history: History, at: Moment | None) -> list[str]:
         )
     ]
     return [head, *history.trouble, "", *(told or _nothing(history, at))]
+
+
+def run_at(history: History, at: Moment) -> str | None:
+    """Return the job_id of the run that somebody may mean, if it could be one of several."""
+    due_ms = _due_at(history, at)
+    if due_ms is None or history.job is None or history.job.overlap != "allow":
+        return None
+    return job_id(history.ref, due_ms)
 
 
 def _is_meant(entry: Entry, at: Moment, history: History) -> bool:
@@ -138,7 +149,7 @@ def _not_due(history: History, at: Moment) -> list[str]:
 
 def _stretch(history: History, entry: Stretch, due_ms: int) -> list[str]:
     due = history.shown(due_ms)
-    lines = [f"{due}  due", f"{history.shown(entry.noted_ms)}  {entry.outcome}: {reason(entry)}"]
+    lines = [f"{due}  due", _told(history, entry)]
     if entry.times != 1:
         many = str(entry.times) if entry.times else "many"
         first, last = history.shown(entry.from_ms), history.shown(entry.to_ms)
@@ -146,6 +157,15 @@ def _stretch(history: History, entry: Stretch, due_ms: int) -> list[str]:
     if entry.way:
         lines.append(f"  {_way(history, entry)}")
     return lines
+
+
+def _told(history: History, entry: Stretch) -> str:
+    now = history.shown(history.now_ms)
+    if entry.outcome == WAITING:
+        return f"{now}  waiting {reason(entry)}"
+    if not entry.noted_ms:  # it is noted when what is before it has run
+        return f"{now}  to be noted as {entry.outcome}: {reason(entry)}"
+    return f"{history.shown(entry.noted_ms)}  {entry.outcome}: {reason(entry)}"
 
 
 def _way(history: History, entry: Stretch) -> str:

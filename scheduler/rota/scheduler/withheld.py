@@ -21,6 +21,7 @@ class Withheld(NamedTuple):
 
 
 Withhold = Callable[[Job, int], Withheld | None]  # of a job, for the occurrence due at that ms
+WithholdOf = Callable[[Job], Withhold | None]  # what is to be asked; None: its blackouts alone
 
 
 def by_blackout(job: Job, due_ms: int) -> Withheld | None:

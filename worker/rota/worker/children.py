@@ -252,6 +252,7 @@ def _run_of(ctx: Context, args: bytes) -> frame.Run:
             handler=ctx.handler,
             args=msgspec.Raw(args),
             retry=Retry(attempts=ctx.attempts),
+            missed=ctx.missed_ms,
         ),
     )
 

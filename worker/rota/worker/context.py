@@ -69,6 +69,7 @@ class Context:
         "job",
         "job_id",
         "line",
+        "missed_ms",
         "tenant",
     )
 
@@ -90,6 +91,7 @@ class Context:
         self.attempts = request.retry.attempts  # how many there are at most
         self.fence = claimed.fence  # rises with every claim: of two writers the higher is right
         self.due_ms = claimed.due_ms or _triggered_ms(claimed.job_id)  # since 1970, UTC
+        self.missed_ms = request.missed  # due times that this run makes up for, too; in order
         self.cancelled = False  # whether the run is to end; long sync handlers look at it
         self._root_log = log
         self._log: FilteringBoundLogger | None = None
@@ -105,6 +107,14 @@ class Context:
         A run may start much later; what is computed "as of" a time should use this one.
         """
         return clock.utc(self.due_ms)
+
+    @property
+    def missed(self) -> list[datetime]:
+        """Return the aware UTC times the job was due and not run, and that this run makes up for.
+
+        The last 1,000, in order, without `due`. Empty unless nobody ran the job for a while.
+        """
+        return [clock.utc(ms) for ms in self.missed_ms]
 
     @property
     def log(self) -> FilteringBoundLogger:

@@ -235,6 +235,7 @@ class Runner:
             took_ms=int((self._clock.monotonic() - held.started_at) * 1000),
             next_ms=next_ms,
             error=error,
+            beside=request.beside,
         )
 
     def _tell(self, completion: Completion) -> None:

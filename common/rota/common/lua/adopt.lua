@@ -27,20 +27,28 @@ local function supersede(slot, id, held)
   return true
 end
 
+local function hold_slot(slot, id, due, beside)
+  local s = call('HMGET', slot, 'run', 'due')
+  if not beside or not s[1] or due >= tonumber(s[2] or 0) then  -- else it is a later one's
+    call('HSET', slot, 'run', id, 'at', due > 0 and int(due) or NOW)
+  end
+  advance_cursor(slot, due)
+end
+
 for i = 4, #ARGV, 9 do
   local id, held, name, due = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 5])
+  local beside = told(ARGV[i + 8]).beside
   local record, slot = P .. ':j:' .. id, P .. ':s:' .. name .. '/' .. ARGV[i + 3]
   local word = 'adopted'
   if held_by(id, ARGV[i + 1]) then
     call('ZADD', P .. ':leases', int(now + lease), id)
-  elseif forgotten(id, held) and supersede(slot, id, held) then
+  elseif forgotten(id, held, false, beside and due) and (beside or supersede(slot, id, held)) then
     withdraw(id)
     unnote_gone(id)
     call('HSET', record, 'tenant', name, 'job', ARGV[i + 3], 'handler', ARGV[i + 4], 'due', due,
          'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
     call('HSETNX', record, 'keep', due == 0 and KEEP or 0)
-    call('HSET', slot, 'run', id)
-    advance_cursor(slot, due)
+    hold_slot(slot, id, due, beside)
     fence = math.max(fence, held)
     begin_attempt(id, tenant(name), held, ARGV[2], lease, ARGV[i + 4], ARGV[i + 6])
   else

@@ -10,9 +10,9 @@
 --          stale      the run is no longer held under this fence; nothing was written
 
 -- Make of what the store remembers of the run, if anything, one that can be finished.
-local function restored(id, held, due)
+local function restored(id, held, due, beside)
   local name, job = string.match(id, '^([^/]+)/([^:]+):')
-  if not name or not forgotten(id, tonumber(held), true) then return nil end
+  if not name or not forgotten(id, tonumber(held), true, beside and due) then return nil end
   local record = P .. ':j:' .. id
   local keep = call('HGET', record, 'keep') or (due == 0 and KEEP or 0)
   withdraw(id)
@@ -25,16 +25,18 @@ end
 
 for i = 2, #ARGV, 6 do
   local id, held = ARGV[i], ARGV[i + 1]
-  local run = held_by(id, held)
+  local run, beside = held_by(id, held), false
   local word = 'completed'
   if run then
     end_attempt(run)
-  elseif wait > 0 then
-    run = restored(id, held, tonumber(ARGV[i + 2]))
+  else
+    beside = told(ARGV[i + 4]).beside
+    run = wait > 0 and restored(id, held, tonumber(ARGV[i + 2]), beside)
   end
   if run then
     finish(run, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
-  elseif call('HGET', slot_of(id), 'fence') ~= held then
+  elseif call('HGET', slot_of(id), 'fence') ~= held
+         and not (beside and is_noted(id, tonumber(ARGV[i + 2]), true)) then
     word = 'stale'  -- else the reply to the first sending was lost
   end
   answer(word)

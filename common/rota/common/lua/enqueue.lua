@@ -1,11 +1,13 @@
--- enqueue: nothing -> queued. Accepts occurrences, at most once each and never beside another run.
+-- enqueue: nothing -> queued. Accepts occurrences, at most once each, and never beside another run
+-- of the job unless that is allowed.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
 -- ARGV[2]  the term in which the caller leads the group; 0 for one that needs not lead
--- ARGV     from 3 on, nine values for each run:
+-- ARGV     from 3 on, eleven values for each run:
 --          job_id, tenant, job, handler, due (ms), attempts, keep (ms), body (msgpack JobRequest),
---          priority (high, normal or low)
+--          priority (high, normal or low), overlap (allow: beside other runs of its job),
+--          busy (since when the job has been busy without a break, ms; 0: from now on)
 --          due is 0 for a run that somebody triggered: it stands for no occurrence
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values for
 --          each run, word and job_id:
@@ -33,17 +35,18 @@ local function full(t)
 end
 
 local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
-for i = 3, #ARGV, 9 do
-  local id, due = ARGV[i], tonumber(ARGV[i + 4])
+for i = 3, #ARGV, 11 do
+  local id, due, beside = ARGV[i], tonumber(ARGV[i + 4]), ARGV[i + 9] == 'allow'
   local ref = ARGV[i + 1] .. '/' .. ARGV[i + 2]
   local slot = P .. ':s:' .. ref
   local s = call('HMGET', slot, 'run', 'due', 'last')
+  local there = s[1] and s[1] ~= id and call('EXISTS', P .. ':j:' .. s[1]) == 1
   local word, detail = 'queued', id
   if deposed then
     word, detail = 'deposed', ''
-  elseif s[1] == id then
+  elseif s[1] == id or (beside and in_flight(id)) then
     word = 'duplicate'
-  elseif s[1] and call('EXISTS', P .. ':j:' .. s[1]) == 1 then
+  elseif there and not beside then
     word, detail = 'busy', s[1]
   elseif s[3] == id or (due > 0 and s[2] and due <= tonumber(s[2])) then
     word = 'past'
@@ -54,7 +57,7 @@ for i = 3, #ARGV, 9 do
     if due > 0 then note_stretch(ref, 'shed', '', due, due, 1, '') end
     advance_cursor(slot, due)
   else
-    if s[1] then note_gone(s[1], 'lost', '') end  -- its record is
+    if s[1] and not there then note_gone(s[1], 'lost', '') end  -- its record is
     others = others or call('ZCARD', P .. ':active')
     local ahead = push(id, tenant(ARGV[i + 1]), 'RPUSH', ARGV[i + 3], ARGV[i + 8])
     if ahead == 0 then others = others + 1 end
@@ -63,11 +66,8 @@ for i = 3, #ARGV, 9 do
          'handler', ARGV[i + 3], 'due', ARGV[i + 4], 'attempt', 0, 'attempts', ARGV[i + 5],
          'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'priority', ARGV[i + 8],
          'queued', now - due .. queue)
-    if due > 0 then
-      call('HSET', slot, 'run', id, 'due', ARGV[i + 4])
-    else
-      call('HSET', slot, 'run', id)
-    end
+    call('HSET', slot, 'run', id, 'at', ARGV[i + 10] == '0' and NOW or ARGV[i + 10])
+    advance_cursor(slot, due)
   end
   answer(word, detail)
 end

@@ -111,6 +111,18 @@ local function unnote_gone(id)
   end
 end
 
+-- Whether a run that was due at `due` has an entry; if `ended`, one that tells how it ended.
+local function is_noted(id, due, ended)
+  local ref, name = string.match(id, '^([^:]+):(.*)$')
+  for _, packed in ipairs(ref and call('LRANGE', ledger_of(ref), 0, -1) or {}) do
+    local e = cmsgpack.unpack(packed)
+    local known = e[9] and e[9] ~= ''
+    local same = e[1] == 1 and (e[9] == name or (not known and due > 0 and e[3] == due))
+    if same and not (ended and (e[2] == 'lost' or e[2] == 'skipped')) then return true end
+  end
+  return false
+end
+
 -- Note that the occurrences of a job from `from` to `to` were not run, and move its cursor there.
 -- Those that follow others with the same outcome are added to them.
 local function note_stretch(ref, outcome, detail, from, to, count, way)

@@ -6,8 +6,8 @@
 -- ARGV[2]  the term in which the caller leads the group; 0 for one that needs not lead
 -- ARGV     from 3 on, seven values for each stretch:
 --          TENANT/JOB, outcome, detail, from (due, ms), to (due, ms), count, way (job_id or none)
---          Nobody has counted them if count is 0. If from is 0, `way` is a run that was triggered
---          and may be lost.
+--          Nobody has counted them if count is 0. If from is 0, `way` is a run that may
+--          be lost, and for which no cursor stands; to is when it was due.
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then two values for
 --          each stretch, word and detail:
 --          recorded  it is noted
@@ -19,15 +19,10 @@ if wait > 0 then return reply end
 local term = tonumber(ARGV[2])
 local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
 
-local function is_lost(ref, id)
+local function is_lost(ref, id, due)
   local s = call('HMGET', P .. ':s:' .. ref, 'run', 'last')
-  local name = string.match(id, ':(.*)$')
   if s[1] == id or s[2] == id or call('EXISTS', P .. ':j:' .. id) == 1 then return false end
-  for _, packed in ipairs(call('LRANGE', ledger_of(ref), 0, -1)) do
-    local entry = cmsgpack.unpack(packed)
-    if entry[1] == 1 and entry[9] == name then return false end
-  end
-  return true
+  return not is_noted(id, due)
 end
 
 for i = 3, #ARGV, 7 do
@@ -38,7 +33,7 @@ for i = 3, #ARGV, 7 do
   if deposed then
     word = 'deposed'
   elseif from == 0 then
-    if is_lost(ref, ARGV[i + 6]) then note_gone(ARGV[i + 6], outcome, '') else word = 'past' end
+    if is_lost(ref, ARGV[i + 6], to) then note_gone(ARGV[i + 6], outcome, '') else word = 'past' end
   elseif to <= cursor then
     word = 'past'
   elseif from <= cursor then

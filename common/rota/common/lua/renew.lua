@@ -7,7 +7,7 @@
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          renewed  the lease ends `lease` ms from now
 --          cancel   renewed, too; somebody wants it to end: cancel the handler
---          unknown  the store has lost this claim: adopt it
+--          unknown  the store has lost this claim, or may have, as the gate is open: adopt it
 --          lost     the run was taken back or has ended: stop it and write nothing
 
 local lease = tonumber(ARGV[2])
@@ -25,7 +25,9 @@ for i = 3, #ARGV, 2 do
     end
     answer(run.cancel and 'cancel' or 'renewed')
   else
-    answer(forgotten(id, held) and 'unknown' or 'lost')
+    local lost = wait > 0 and call('EXISTS', P .. ':j:' .. id) == 0
+                 and call('HGET', slot_of(id), 'last') ~= id
+    answer((lost or forgotten(id, held)) and 'unknown' or 'lost')
   end
 end
 save()

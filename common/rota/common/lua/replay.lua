@@ -28,7 +28,7 @@ else
        'past', cmsgpack.pack({0, {}, past[3] + 1}))
   call('PERSIST', record)
   call('ZREM', P .. ':dead', id)
-  call('HSET', slot, 'run', id)
+  call('HSET', slot, 'run', id, 'at', NOW)
   if call('HGET', slot, 'last') == id then call('HDEL', slot, 'last') end
   push(id, tenant(r[2]), 'RPUSH', r[3], r[5])
   save()

@@ -53,6 +53,11 @@ local function slot_of(id)
   return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
 end
 
+local function in_flight(id)
+  local state = call('HGET', P .. ':j:' .. id, 'state')
+  return state == 'queued' or state == 'held' or state == 'running' or state == 'retrying'
+end
+
 -- Note a repair: for the caller, and for whoever counts them.
 local function repaired(word, name)
   call('HINCRBY', P .. ':repairs', word, 1)
@@ -61,14 +66,16 @@ end
 
 -- Whether the store may have forgotten that `id` was claimed under `held`: the run has not ended,
 -- and no later claim of it is known, nor a later end of its job. With `of_run`, a run that is in
--- flight is judged alone.
-local function forgotten(id, held, of_run)
+-- flight is judged alone. `due`: when it was due, if other runs of its job may be in flight: then
+-- while the gate is open their claims and ends tell nothing of this one.
+local function forgotten(id, held, of_run, due)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
   if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
   if r[2] and tonumber(r[2]) >= held then return false end
   if r[1] and of_run then return true end
   local s = call('HMGET', slot_of(id), 'last', 'fence')
-  return s[1] ~= id and tonumber(s[2] or 0) < held
+  if s[1] == id then return false end
+  return tonumber(s[2] or 0) < held or (due and wait > 0 and not is_noted(id, due, true)) or false
 end
 
 -- Note that the occurrence that was due at `due` was accepted; 0 for a run that stands for none.

@@ -9,12 +9,12 @@ import re
 import zoneinfo
 from collections.abc import Callable, Collection
 from functools import cache, lru_cache
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
 from rota.common import duration, names
-from rota.common.job import Blackout, Fold, Gap, Priority
+from rota.common.job import Blackout, Fold, Gap, Misfire, Overlap, Priority
 from rota.scheduler import between as windows
 from rota.scheduler import blackout as blackouts
 from rota.scheduler import once, schedule
@@ -27,7 +27,6 @@ MAX_ARGS_DEPTH: Final = 32  # mappings and lists within each other, args itself 
 _LONGEST_DURATION = 64  # characters
 _LONGEST_REASON = 200  # characters
 _NOTHING = re.compile("0{1,9}(ms|s|m|h|d)")
-_LATER = ("queue_one", "queue_all", "allow")  # kinds of overlap to come
 _GAPS: Final[dict[str, Gap]] = {"run_after": "run_after", "skip": "skip"}
 _FOLDS: Final[dict[str, Fold]] = {"first": "first", "second": "second", "both": "both"}
 _SEARCHED = 500  # names among which the closest is sought
@@ -165,25 +164,30 @@ def zone(text: str) -> str:
     return text
 
 
-def overlap(text: str) -> Literal["skip", "cancel"]:
-    """Return what to do when runs would overlap: skip the new one, or cancel the old one."""
-    if text == "skip":
-        return "skip"
-    if text == "cancel":
-        return "cancel"
-    if text in _LATER:
+def overlap(text: str) -> Overlap:
+    """Return what to do when runs of a job would overlap."""
+    return _one_of(get_args(Overlap), "overlap", text)  # type: ignore[return-value]  # one of them
+
+
+def misfire(text: str) -> Misfire:
+    """Return what to do with occurrences that nobody sent when they were due."""
+    return _one_of(get_args(Misfire), "misfire", text)  # type: ignore[return-value]  # one of them
+
+
+def catch_up(value: Any) -> int:
+    """Return how many occurrences may wait, or are made up for."""
+    if type(value) is not int:
+        raise FieldError(f"expected a number of occurrences, got {kind(value)}")
+    if not 1 <= value <= 10_000:  # noqa: PLR2004 - as the schema says
         raise FieldError(
-            f"this version does not have overlap `{text}` yet", "write `skip` or `cancel`"
+            f"{value} is out of range", "write a number of occurrences from 1 to 10000"
         )
-    raise FieldError(f"unknown overlap {quoted(text)}", "write `skip` or `cancel`")
+    return value
 
 
 def priority(text: str) -> Priority:
     """Return which of a tenant's own queued runs go first."""
-    for known in get_args(Priority):
-        if text == known:
-            return known  # type: ignore[no-any-return]  # get_args forgets the type
-    raise FieldError(f"unknown priority {quoted(text)}", "write `high`, `normal` or `low`")
+    return _one_of(get_args(Priority), "priority", text)  # type: ignore[return-value]  # one of them
 
 
 def attempts(value: Any) -> int:
@@ -261,6 +265,18 @@ def _spelled() -> dict[str, str]:
     known = sorted(zoneinfo.available_timezones(), reverse=True)
     cities = {name.rpartition("/")[2].lower(): name for name in known}
     return cities | {name.lower(): name for name in known}
+
+
+def choice(known: tuple[str, ...]) -> str:
+    """Return how a message tells what may be written."""
+    named = [f"`{each}`" for each in known]
+    return f"{', '.join(named[:-1])} or {named[-1]}"
+
+
+def _one_of(known: tuple[str, ...], name: str, text: str) -> str:
+    if text not in known:
+        raise FieldError(f"unknown {name} {quoted(text)}", f"write {choice(known)}")
+    return text
 
 
 def _checked(read: Callable[[str], object], text: str) -> str:

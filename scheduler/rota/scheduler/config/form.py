@@ -104,7 +104,43 @@ Overlap = Annotated[
     str,
     Meta(
         description="What happens when a job is due while its last run is not over.",
-        extra_json_schema={"enum": ["skip", "cancel"]},
+        extra_json_schema={"enum": ["skip", "queue_one", "queue_all", "cancel", "allow"]},
+    ),
+]
+Misfire = Annotated[
+    str,
+    Meta(
+        description="What happens when a job was due and nobody sent it: the last one is run for "
+        "all that were missed, each is run, or none.",
+        extra_json_schema={"enum": ["once", "all", "skip"]},
+    ),
+]
+MaxLateness = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="What is later than that is not run any more.",
+        examples=["10m", "6h"],
+    ),
+]
+MaxCatchUp = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=10_000,
+        description="How many occurrences `misfire: all` makes up for, the last ones; and how many "
+        "may wait with `overlap: queue_all`. Usually 100.",
+        examples=[24],
+    ),
+]
+CatchUpConcurrency = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=1_000_000,
+        description="How many runs of the group at a time may make up for what was missed. Usually "
+        "100.",
+        examples=[20],
     ),
 ]
 PauseAfterFailures = Annotated[

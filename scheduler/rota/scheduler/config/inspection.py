@@ -1,12 +1,13 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import UNSET
 from yaml.nodes import Node, SequenceNode
 
+from rota.common.job import Misfire, Overlap, Priority
 from rota.scheduler.config import field, limit, resolve, timing
 from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import quoted
@@ -49,8 +50,10 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "probe_after": (field.length, "a duration such as 10m"),
     "fresh_within": (field.length, "a duration such as 26h"),
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
-    "overlap": (field.overlap, "`skip` or `cancel`"),
-    "priority": (field.priority, "`high`, `normal` or `low`"),
+    "overlap": (field.overlap, field.choice(get_args(Overlap))),
+    "misfire": (field.misfire, field.choice(get_args(Misfire))),
+    "max_lateness": (field.length, "a duration such as 10m"),
+    "priority": (field.priority, field.choice(get_args(Priority))),
     "rate_limit": (limit.rate_limit, "a rate such as 100/m"),
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
@@ -63,6 +66,8 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "max_backlog": limit.number,
     "runs": limit.entries,
     "days": limit.days,
+    "max_catch_up": field.catch_up,
+    "catch_up_concurrency": limit.number,
 }
 _MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
 _NONE: Final = ("pause_after_failures", "fresh_within")  # of a job, or of the defaults: null

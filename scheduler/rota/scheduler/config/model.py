@@ -16,6 +16,7 @@ from rota.scheduler.config.form import (
     At,
     Between,
     Burst,
+    CatchUpConcurrency,
     Cron,
     Every,
     FreshWithin,
@@ -23,7 +24,10 @@ from rota.scheduler.config.form import (
     Jitter,
     KillAfter,
     MaxBacklog,
+    MaxCatchUp,
     MaxConcurrency,
+    MaxLateness,
+    Misfire,
     Name,
     Overlap,
     PauseAfterFailures,
@@ -135,6 +139,9 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
+    misfire: Misfire | UnsetType = UNSET
+    max_lateness: MaxLateness | UnsetType = UNSET
+    max_catch_up: MaxCatchUp | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
     pause_after_failures: PauseAfterFailures | UnsetType = UNSET
     probe_after: ProbeAfter | UnsetType = UNSET
@@ -163,6 +170,9 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     timeout: Timeout | UnsetType = UNSET
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
+    misfire: Misfire | UnsetType = UNSET
+    max_lateness: MaxLateness | UnsetType = UNSET
+    max_catch_up: MaxCatchUp | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
     pause_after_failures: PauseAfterFailures | UnsetType = UNSET
     probe_after: ProbeAfter | UnsetType = UNSET
@@ -181,6 +191,7 @@ class GroupSpec(_Spec, frozen=True, kw_only=True):
     weight: Weight | UnsetType = UNSET
     max_concurrency: MaxConcurrency | UnsetType = UNSET
     ledger: LedgerSpec | UnsetType = UNSET
+    catch_up_concurrency: CatchUpConcurrency | UnsetType = UNSET
 
 
 class HandlerSpec(_Spec, frozen=True, kw_only=True):
@@ -241,6 +252,8 @@ BUILT_IN: Final = DefaultsSpec(
     pause_after_failures=None,
     probe_after="10m",
     fresh_within=None,
+    misfire="once",
+    max_catch_up=100,
     retry=RetrySpec(attempts=3, backoff="10s", max_backoff="10m"),
     ledger=LedgerSpec(runs=USUAL.runs, days=USUAL.days),
 )

@@ -71,6 +71,7 @@ def group(data: Any, base: DefaultsSpec) -> GroupLimits:
         weight=limit.weight(first(spec.weight, 1.0)),
         max_concurrency=first(spec.max_concurrency, 0),
         ledger=retention(spec.ledger, base.ledger),
+        catch_up_concurrency=first(spec.catch_up_concurrency, GroupLimits().catch_up_concurrency),
     )
 
 
@@ -218,6 +219,7 @@ def _job(
     usual = ground.defaults
     most = first(spec.pause_after_failures, usual.pause_after_failures)
     fresh = first(spec.fresh_within, usual.fresh_within)
+    lateness = first(spec.max_lateness, usual.max_lateness, "")
     return Job(
         tenant=tenant,
         name=field.name(name) if name else name,
@@ -233,6 +235,9 @@ def _job(
         pause_after_failures=field.failures(most) if most is not None else 0,
         probe_after_ms=field.length(first(spec.probe_after, usual.probe_after)),
         fresh_within_ms=field.length(fresh) if fresh is not None else 0,
+        misfire=field.misfire(first(spec.misfire, usual.misfire)),
+        max_lateness_ms=field.length(lateness) if lateness else 0,
+        max_catch_up=field.catch_up(first(spec.max_catch_up, usual.max_catch_up)),
         priority=field.priority(first(spec.priority, "normal")),
     )
 
