@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"common", "scheduler", "worker"}
 HANGS, LONGEST = "faulthandler_timeout", 1800  # seconds after which a long test hangs
+WORKERS = "3"  # processes that run tests
 NOT_COPIED = {*SOURCES, ".git", ".venv", ".bench", "dist", "build"}
 
 
@@ -34,7 +35,8 @@ def main() -> None:
     check("ruff: format", python, "-m", "ruff", "format", "--check", "--no-cache")
     check("mypy", python, "-m", "mypy")
     check("import-linter: layers", python.with_name("lint-imports"))
-    check("pytest", python, "-m", "pytest")
+    # Beside each other: most of the time of most tests is spent on waiting for a store.
+    check("pytest", python, "-m", "pytest", "-q", "-n", WORKERS)
     check("pytest: chaos, the quick tier", python, "-m", "pytest", "-m", "chaos")
     with tempfile.TemporaryDirectory(prefix="rota-wheel-") as away:
         check_wheel(python, Path(away))
@@ -53,7 +55,8 @@ def check_wheel(python: Path, away: Path) -> None:
     check("wheel: is what is imported", installed, "-c", PROBE, away / "venv", cwd=copy)
     # What the source did and the wheel might not: real processes, and whatever is read from files.
     system = [f"tests/system/test_{n}.py" for n in ("embedded_only", "isolation", "sched_cli")]
-    check("wheel: pytest", installed, "-m", "pytest", "tests/unit", *system, cwd=copy)
+    wanted = ("tests/unit", *system, "-q", "-n", WORKERS)
+    check("wheel: pytest", installed, "-m", "pytest", *wanted, cwd=copy)
 
 
 PROBE = """

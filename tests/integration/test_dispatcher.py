@@ -286,7 +286,7 @@ async def test_blackout_is_told(rig: Rig) -> None:
     rig.dispatcher.decided(job(every="1h"), what, waiting=False)
     (told,) = rig.book.events("occurrence_skipped")
 
-    assert ("blackout", "08:00..18:00 (busy)") == (told["reason"], told["window"])
+    assert ("blackout", "08:00..18:00 (busy)") == (told["reason"], told["detail"])
 
 
 async def test_catching_up(rig: Rig, store: Store) -> None:

@@ -148,7 +148,7 @@ def test_priority(tmp_path: Path) -> None:
         ("groups: {g: {max_concurrency: 2.5}}", (1, 31),
          "expected a number of runs, got the number 2.5", ""),
         ("groups: {g: {max_backlog: 2}}", (1, 14), "unknown field `max_backlog`",
-         "known fields are weight, max_concurrency, catch_up_concurrency, ledger"),
+         "known fields are weight, max_concurrency, ledger, catch_up_concurrency"),
         ("handlers: {h: {weight: 2}}", (1, 16), "unknown field `weight`",
          "known fields are max_concurrency"),
         ("handlers: {a b: {}}", (1, 12), "`a b` is no handler's name",

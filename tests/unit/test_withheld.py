@@ -39,7 +39,7 @@ def withholding(*pauses: Pause, name: str = REF, row: breakers.Row | None = None
     rests = Breakers(catalog=Nowhere(), changed=list, log=log)  # type: ignore[arg-type]
     if row:
         rests.follow([job(every="1h", pause_after_failures=2)])
-        rests.note(REF, Slot(None, None, None, None, None, 0, *row))
+        rests.note(REF, Slot(None, None, None, None, None, None, 0, *row))
     return Withholding(watch, rests)
 
 

@@ -174,17 +174,6 @@ def misfire(text: str) -> Misfire:
     return _one_of(get_args(Misfire), "misfire", text)  # type: ignore[return-value]  # one of them
 
 
-def catch_up(value: Any) -> int:
-    """Return how many occurrences may wait, or are made up for."""
-    if type(value) is not int:
-        raise FieldError(f"expected a number of occurrences, got {kind(value)}")
-    if not 1 <= value <= 10_000:  # noqa: PLR2004 - as the schema says
-        raise FieldError(
-            f"{value} is out of range", "write a number of occurrences from 1 to 10000"
-        )
-    return value
-
-
 def priority(text: str) -> Priority:
     """Return which of a tenant's own queued runs go first."""
     return _one_of(get_args(Priority), "priority", text)  # type: ignore[return-value]  # one of them
@@ -196,15 +185,6 @@ def attempts(value: Any) -> int:
         raise FieldError(f"expected a number of attempts from 1 to 100, got {kind(value)}")
     if not 1 <= value <= 100:  # noqa: PLR2004 - as the schema says
         raise FieldError(f"{value} is out of range", "write a number of attempts from 1 to 100")
-    return value
-
-
-def failures(value: Any) -> int:
-    """Return after how many failures a job rests."""
-    if type(value) is not int:
-        raise FieldError(f"expected a number of runs from 1 to 1000, got {kind(value)}")
-    if not 1 <= value <= 1000:  # noqa: PLR2004 - as the schema says
-        raise FieldError(f"{value} is out of range", "write a number of runs from 1 to 1000")
     return value
 
 

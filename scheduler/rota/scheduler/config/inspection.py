@@ -58,7 +58,7 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "attempts": field.attempts,
-    "pause_after_failures": field.failures,
+    "pause_after_failures": limit.failures,
     "args": field.args,
     "weight": limit.weight,
     "max_concurrency": limit.number,
@@ -66,7 +66,7 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "max_backlog": limit.number,
     "runs": limit.entries,
     "days": limit.days,
-    "max_catch_up": field.catch_up,
+    "max_catch_up": limit.catch_up,
     "catch_up_concurrency": limit.number,
 }
 _MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit

@@ -39,6 +39,16 @@ def days(value: Any) -> int:
     return _number(value, "days", 3_650)
 
 
+def catch_up(value: Any) -> int:
+    """Return how many occurrences of a job may wait, or are made up for."""
+    return _number(value, "occurrences", 10_000)
+
+
+def failures(value: Any) -> int:
+    """Return after how many runs in a row that died a job rests."""
+    return _number(value, "runs", 1_000)
+
+
 def number(value: Any) -> int:
     """Return a limit that is a number of runs."""
     return _number(value, "runs", 1_000_000)

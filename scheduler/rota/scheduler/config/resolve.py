@@ -232,12 +232,12 @@ def _job(
         kill_after_ms=field.length(first(spec.kill_after, usual.kill_after)),
         retry=retry(spec.retry, usual.retry),
         overlap=field.overlap(first(spec.overlap, usual.overlap)),
-        pause_after_failures=field.failures(most) if most is not None else 0,
+        pause_after_failures=limit.failures(most) if most is not None else 0,
         probe_after_ms=field.length(first(spec.probe_after, usual.probe_after)),
         fresh_within_ms=field.length(fresh) if fresh is not None else 0,
         misfire=field.misfire(first(spec.misfire, usual.misfire)),
         max_lateness_ms=field.length(lateness) if lateness else 0,
-        max_catch_up=field.catch_up(first(spec.max_catch_up, usual.max_catch_up)),
+        max_catch_up=limit.catch_up(first(spec.max_catch_up, usual.max_catch_up)),
         priority=field.priority(first(spec.priority, "normal")),
     )
 
