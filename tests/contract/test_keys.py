@@ -18,7 +18,7 @@ from rota.common.recording import Recording
 from rota.common.registration import Registration
 from rota.common.state import State
 from rota.common.store import Store
-from tests.support import builders, revisions
+from tests.support import builders, fans, revisions
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 
 KEPT = {
@@ -28,6 +28,7 @@ KEPT = {
     keys.done(GROUP),
 }
 LEDGER = {keys.ledger(GROUP, "acme/import")}  # it ends a month later
+FAN = [keys.fan, keys.todo, keys.again, keys.live, keys.over, keys.died, keys.bad]
 MAKERS = [function for _, function in inspect.getmembers(keys, inspect.isfunction)]
 
 
@@ -93,6 +94,7 @@ async def test_types(store: Store) -> None:
     await Reconciliation(store).reconcile(GROUP, [("lease", "acme/gone:1")])
     revision = await revisions.make(store, b"content")
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
+    fanned = await fans.leave_traces(store)
     note = Note(ref, Outcome.SKIPPED, "", DUE_MS + 1, DUE_MS + 1, 1)
     await Recording(store).record(GROUP, note)
     parameters = {
@@ -105,6 +107,7 @@ async def test_types(store: Store) -> None:
     }
     for maker in MAKERS:
         parameters["name"] = revision.name if maker is keys.revision else "acme"
+        parameters["job_id"] = fanned if maker in FAN else job_id
         needed = inspect.signature(maker).parameters.values()
         key = maker(*(parameters[p.name] for p in needed if p.default is p.empty))
         kind = await store.link.command("TYPE", key)

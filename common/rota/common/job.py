@@ -20,6 +20,29 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     max_backoff_ms: int = 600_000  # the longest rest
 
 
+class Tasks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the tasks of a planner must keep to."""
+
+    max_size: float = 0.0  # of one task, in the unit of the planner's sizes; 0 is no limit
+    alone: bool = False  # a spec above it that can't be split is a task; else planning fails
+    early: bool = False  # tasks run while planning goes on; else when all are planned
+    at_once: bool = False  # a dead task stops the others; else they go on
+    stagger_ms: int = 0  # from the start of one task to that of the next
+
+
+FREE = Tasks()  # what binds no task; one object, so that a request need not carry it
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the steps that a run passes, each by a handler of its own."""
+
+    handler: str
+    timeout_ms: int = 900_000  # how long one attempt may run
+    retry: Retry = Retry()
+    retry_on: tuple[str, ...] = ()  # names of errors; others are final. None: all are tried again
+    tasks: Tasks = FREE
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When a job is due. Texts are as written in the configuration, and were checked there."""
 
@@ -64,6 +87,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_ms: int = 900_000  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()
+    retry_on: tuple[str, ...] = ()  # as in `Phase`
+    tasks: Tasks = FREE
+    phases: tuple[Phase, ...] = ()  # behind the first one, which is described by the fields above
+    on_failure: Phase | None = None  # what is called, once, when a phase has failed
     overlap: Literal["skip", "cancel"] = (
         "skip"  # what to do when due while the last run is not over
     )

@@ -13,13 +13,14 @@ RECORD = "record"
 REGISTER = "register"
 LIMITS = "limits"
 SWITCH = "switch"  # without the library: see `plain`
-LIBRARY = ("lib", "fair", "ledger", "runs", "turns")  # in this order in front of the scripts
+# In this order in front of the scripts.
+LIBRARY = ("lib", "fair", "ledger", "runs", "tasks", "phases", "turns")
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 LEDGER_RUNS = 20  # entries that the ledger keeps of each job
 LEDGER_DAYS = 30  # days after which it forgets them
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
-_NEEDS_MEMORY = {Operation.ENQUEUE}
+_NEEDS_MEMORY = {Operation.ENQUEUE, Operation.PLAN}
 _TAKES_TURNS = {Operation.CLAIM, Operation.PROMOTE}
 
 

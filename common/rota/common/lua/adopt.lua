@@ -9,7 +9,8 @@
 --          attempt, attempts, body
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          adopted  the worker holds it again, under the same fence
---          lost     a newer claim holds the run or its job, or the run has ended: stop it
+--          lost     a newer claim holds the run or its job, or the run has ended, or it is a task of
+--                   one that nobody knows: stop it
 --          What runs already is no new start: it may exceed limits on what runs at a time.
 
 local lease = tonumber(ARGV[3])
@@ -17,11 +18,13 @@ local lease = tonumber(ARGV[3])
 -- Whether our claim is newer than what holds the job's slot, if anything does. That goes then:
 -- either it was over when ours was claimed, or it came while ours was in flight and is skipped.
 local function supersede(slot, id, held)
+  if is_task(id) then return true end  -- it has none
   local other = call('HGET', slot, 'run')
   if not other or other == id then return true end
   local fence_of_other = call('HGET', P .. ':j:' .. other, 'fence')
   if fence_of_other and tonumber(fence_of_other) > held then return false end
   withdraw(other)
+  drop_fan(other)
   call('DEL', P .. ':j:' .. other)
   note_gone(other, 'skipped', id)
   return true
@@ -39,7 +42,7 @@ for i = 4, #ARGV, 9 do
     call('HSET', record, 'tenant', name, 'job', ARGV[i + 3], 'handler', ARGV[i + 4], 'due', due,
          'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
     call('HSETNX', record, 'keep', due == 0 and KEEP or 0)
-    call('HSET', slot, 'run', id)
+    if not rejoined(id, ARGV[i + 8]) then call('HSET', slot, 'run', id) end
     advance_cursor(slot, due)
     fence = math.max(fence, held)
     begin_attempt(id, tenant(name), held, ARGV[2], lease, ARGV[i + 4], ARGV[i + 6])

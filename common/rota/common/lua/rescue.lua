@@ -31,7 +31,7 @@ for _, id in ipairs(ids) do
       note_attempt(run, report.error)
       call('HSET', P .. ':j:' .. id, 'state', 'queued')
       push(id, t, 'LPUSH', run.handler, run.priority)
-      publish(cmsgpack.pack(report))
+      publish(id, cmsgpack.pack(report))
     else
       state, report.outcome = 'dead', 'dead'
       finish(run, 'dead', cmsgpack.pack(report), '')

@@ -20,7 +20,7 @@ for i = 2, #ARGV, 4 do
       note_attempt(run, told(ARGV[i + 3]).error)
       call('HSET', record, 'state', 'retrying', 'rested', held)
       call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
-      publish(ARGV[i + 3])
+      publish(id, ARGV[i + 3])
     end
   elseif call('HGET', record, 'rested') ~= held then
     word = 'stale'  -- else the reply to the first sending was lost

@@ -1,17 +1,28 @@
 -- runs: the records of runs. Put behind lib.lua, fair.lua and ledger.lua by rota.common.scripts.
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
+local end_task, expects, task_over, goes_on  -- see tasks.lua, phases.lua
 
--- Return the run's fields if `fence` is the one under which it is running, else nil.
-local function held_by(id, fence)
+-- Whether the id is one of a task, a part of another run: RUN#PHASE.NUMBER.
+local function is_task(id)
+  return string.find(id, '#', 1, true)
+end
+
+-- Return the run's fields if it is in `state` and `fence`, if given, is that of its last claim.
+local function run_in(state, id, fence)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
                  'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority',
-                 'due', 'queued', 'past')
-  if r[1] ~= 'running' or (fence and r[2] ~= fence) then return nil end
+                 'due', 'queued', 'past', 'phase')
+  if r[1] ~= state or (fence and r[2] ~= fence) then return nil end
   return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
           charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
           worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
-          priority = r[13], due = r[14], queued = r[15], past = r[16]}
+          priority = r[13], due = r[14], queued = r[15], past = r[16], phase = tonumber(r[17])}
+end
+
+-- Return the run's fields if `fence` is the one under which it is running, else nil.
+local function held_by(id, fence)
+  return run_in('running', id, fence)
 end
 
 -- Let `t` pay for a run that starts now, under `held` and the worker's lease.
@@ -51,6 +62,16 @@ local function slot_of(id)
   return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
 end
 
+-- Tell the worker that holds the run to end it, once: if the token gets lost, it hears with its next
+-- renewal.
+local function call_off(run)
+  local control = P .. ':ctl:' .. run.worker
+  if call('HSETNX', P .. ':j:' .. run.id, 'cancel', 1) == 1 then
+    call('RPUSH', control, run.fence .. ' ' .. run.id)
+    call('PEXPIRE', control, CONTROL_TTL)
+  end
+end
+
 -- Note a repair: for the caller, and for whoever counts them.
 local function repaired(word, name)
   call('HINCRBY', P .. ':repairs', word, 1)
@@ -64,6 +85,7 @@ local function forgotten(id, held, of_run)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
   if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
   if r[2] and tonumber(r[2]) >= held then return false end
+  if is_task(id) then return expects(id) end
   if r[1] and of_run then return true end
   local s = call('HMGET', slot_of(id), 'last', 'fence')
   return s[1] ~= id and tonumber(s[2] or 0) < held
@@ -82,13 +104,21 @@ local function until_first(key)
   return first[2] and math.max(0, tonumber(first[2]) - now) or -1
 end
 
-local function publish(completion)
+-- Tell who waits how an attempt ended; nobody waits for a task.
+local function publish(id, completion)
+  if is_task(id) then return end
   call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', NOW)
 end
 
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
 -- that of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
+  if is_task(run.id) then return end_task(run, outcome, completion) end
+  if run.phase or outcome == 'dead' then
+    local more, verdict, report = goes_on(run, outcome, completion)
+    if more then return end
+    outcome, completion = verdict, report
+  end
   local ref = run.tenant .. '/' .. run.job
   local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. ref
   local s = call('HMGET', slot, 'run', 'fence', 'ended')
@@ -96,7 +126,7 @@ local function finish(run, outcome, completion, result)
   if tonumber(s[2] or 0) < tonumber(run.fence) then
     call('HSET', slot, 'ended', NOW, 'outcome', outcome, 'last', run.id, 'fence', run.fence)
   end
-  publish(completion)
+  publish(run.id, completion)
   note_end(run, ref, outcome, completion, s[3])
   local ttl = run.keep
   if outcome == 'dead' then
@@ -121,6 +151,28 @@ local function report_on(run, outcome, kind, text)
   return {v = 1, job_id = run.id, tenant = run.tenant, job = run.job, attempt = run.attempt,
           worker = run.worker, took_ms = run.at and now - run.at or 0, outcome = outcome,
           error = {kind = kind, message = text}}
+end
+
+-- Make of what the store remembers of a run that ended, if anything, one that can be finished.
+local function restored(id, held, due)
+  local name, job = string.match(id, '^([^/]+)/([^:]+):')
+  if not name or not forgotten(id, tonumber(held), true) then return nil end
+  local record = P .. ':j:' .. id
+  local r = call('HMGET', record, 'keep', 'phase', 'priority')
+  local keep = r[1] or (due == 0 and KEEP or 0)
+  withdraw(id)
+  unnote_gone(id)
+  advance_cursor(slot_of(id), due)
+  spend(tenant(name))
+  call('HSET', record, 'tenant', name, 'job', job, 'due', due)
+  return {id = id, fence = held, tenant = name, job = job, keep = tonumber(keep),
+          phase = tonumber(r[2]), priority = r[3]}
+end
+
+-- Whether a worker's report, under this fence, was accepted when it came before.
+local function known_end(id, held)
+  if is_task(id) then return task_over(id) end
+  return call('HGET', slot_of(id), 'fence') == held
 end
 
 -- End the run as cancelled, where no worker reports that.
