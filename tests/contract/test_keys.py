@@ -84,6 +84,7 @@ async def test_types(store: Store) -> None:
     await builders.enqueue(store, *(builders.occurrence("rated", job) for job in ("a", "b")))
     await builders.claim(store, n=9)
     await builders.seed(store, State.HELD, job="held")
+    fanned = await fans.leave_traces(store)
     await builders.enqueue(store, builders.occurrence(job="queued", handler="mail.send"))
     await Limiter(store).limit(GROUP, GroupLimits(handlers={builders.HANDLER: 9}, tenants=rated))
     await store.lead(GROUP, "s1", HOUR_MS, wanted=True)
@@ -94,7 +95,6 @@ async def test_types(store: Store) -> None:
     await Reconciliation(store).reconcile(GROUP, [("lease", "acme/gone:1")])
     revision = await revisions.make(store, b"content")
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
-    fanned = await fans.leave_traces(store)
     note = Note(ref, Outcome.SKIPPED, "", DUE_MS + 1, DUE_MS + 1, 1)
     await Recording(store).record(GROUP, note)
     parameters = {

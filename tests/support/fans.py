@@ -138,13 +138,13 @@ async def seed(
 
 async def leave_traces(store: Store) -> str:
     """Return the job_id of a run all of whose keys exist: tasks in every state."""
-    await builders.register(store, WORKER, HANDLER, TASK)
-    wanted = builders.occurrence("traces", "import")
+    await builders.register(store, "planner", "orders.plan", TASK)
+    wanted = builders.occurrence("traces", "import", handler="orders.plan")
     await builders.enqueue(store, wanted)
-    held = (await claim_all(store, 1))[0]
+    held = (await builders.claim(store, 1, "planner")).runs[0]
     await plan(store, held, tasks(40))
     await advance(store, held, 40)
-    first, second = await claim_all(store, 2)
+    first, second = (await builders.claim(store, 2, "planner")).runs
     await builders.complete(store, first, "dead")
     await builders.complete(store, second)
     return wanted.job_id
