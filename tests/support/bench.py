@@ -8,17 +8,23 @@ from typing import Any
 
 from rota.common import message
 from rota.common.clock import SystemClock
+from rota.common.link import Link
 from rota.common.message import Completion, Failure
 from rota.common.run import Claimed, Ended, Resting
+from rota.common.store import Store
 from rota.worker import Jobs
 from rota.worker.children import Children
 from rota.worker.held import HeldRun
+from rota.worker.planner import Planner
 from rota.worker.runner import Runner
 from rota.worker.stall import Stall
 from tests.support.builders import DUE_MS, GROUP, HANDLER
 from tests.support.logbook import Logbook
 
 Report = Ended | Resting | None
+
+
+NOWHERE = "redis://127.0.0.1:1/0"
 
 
 class Bench:
@@ -61,6 +67,7 @@ async def bench(jobs: Jobs, stall: Stall | None = None) -> AsyncIterator[Bench]:
             children=children,
             threads=threads,
             stall=stall or Stall(clock=SystemClock(), log=logbook.log),
+            planner=Planner(Store(Link(NOWHERE)), threads, SystemClock()),
             clock=SystemClock(),
             log=logbook.log,
         )

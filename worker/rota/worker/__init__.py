@@ -3,5 +3,6 @@
 from rota.worker.context import Context
 from rota.worker.failure import Cancelled, Fatal
 from rota.worker.registry import Jobs
+from rota.worker.spec import TaskSpec
 
-__all__ = ["Cancelled", "Context", "Fatal", "Jobs"]
+__all__ = ["Cancelled", "Context", "Fatal", "Jobs", "TaskSpec"]

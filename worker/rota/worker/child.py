@@ -26,7 +26,7 @@ from rota.worker import frame, registry, tether
 from rota.worker.arguments import BadArguments
 from rota.worker.context import Context
 from rota.worker.failure import Fatal
-from rota.worker.invoke import encode_result, failure_of
+from rota.worker.invoke import encode_result, failure_of, kinds_of
 
 _GRACE = 2.0  # seconds to clean up when the worker is gone without a word
 
@@ -152,7 +152,7 @@ def _reply(
         raise
     except BaseException as error:  # noqa: BLE001 - even sys.exit() in a handler is its failure
         fatal = isinstance(error, (Fatal, BadArguments))
-        return frame.Failed(failure=failure_of(error), fatal=fatal)
+        return frame.Failed(failure=failure_of(error), fatal=fatal, kinds=kinds_of(error))
 
 
 def _call(jobs: registry.Jobs, run: frame.Run, ctx: Context, runner: asyncio.Runner) -> bytes:

@@ -54,6 +54,8 @@ class Context:
         "handler",
         "job",
         "job_id",
+        "phase",
+        "task",
         "tenant",
     )
 
@@ -67,6 +69,8 @@ class Context:
         self.attempts = request.retry.attempts  # how many there are at most
         self.fence = claimed.fence  # rises with every claim: of two writers the higher is right
         self.due_ms = claimed.due_ms or _triggered_ms(claimed.job_id)  # since 1970, UTC
+        self.phase = request.phase  # which of the job's phases this is, from 1 on
+        self.task = request.task  # key and size, if this is a task that a planner has planned
         self.cancelled = False  # whether the run is to end; long sync handlers look at it
         self._root_log = log
         self._log: FilteringBoundLogger | None = None

@@ -22,6 +22,7 @@ from rota.worker.children import Children
 from rota.worker.courier import Courier
 from rota.worker.ear import Ear
 from rota.worker.held import HeldRun, HeldRuns
+from rota.worker.planner import Planner
 from rota.worker.registrar import Registrar
 from rota.worker.registry import Jobs
 from rota.worker.renewer import Renewer
@@ -73,6 +74,7 @@ class WorkerDaemon:
             children=self._children,
             threads=self._threads,
             stall=self._stall,
+            planner=Planner(self._store, self._threads, clock),
             clock=clock,
             log=self._log,
         )

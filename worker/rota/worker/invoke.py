@@ -68,6 +68,11 @@ def encode_result(value: object) -> bytes:
     return result
 
 
+def kinds_of(error: BaseException) -> tuple[str, ...]:
+    """Return the names by which `retry_on` may mean an error: of its class and those above it."""
+    return tuple(kind.__name__ for kind in type(error).__mro__[:-1])
+
+
 def failure_of(error: BaseException) -> Failure:
     """Return `error` as bounded text: the traceback begins in the handler and keeps its end."""
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
@@ -20,7 +20,8 @@ from rota.worker.children import Children, RemoteFailure
 from rota.worker.context import Context
 from rota.worker.failure import Fatal
 from rota.worker.held import HeldRun
-from rota.worker.invoke import encode_result, failure_of, invoke
+from rota.worker.invoke import encode_result, failure_of, invoke, kinds_of
+from rota.worker.planner import Planner
 from rota.worker.registry import Handler, Jobs
 from rota.worker.stall import Stall
 
@@ -44,6 +45,7 @@ class Runner:
         children: Children,
         threads: ThreadPoolExecutor,
         stall: Stall,
+        planner: Planner,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -52,6 +54,7 @@ class Runner:
         self._children = children
         self._threads = threads
         self._stall = stall
+        self._planner = planner
         self._clock = clock
         self._log = log
         self._random = Random()
@@ -113,9 +116,11 @@ class Runner:
         except (Fatal, BadArguments) as error:
             return self._failed(held, request, failure_of(error), fatal=True)
         except RemoteFailure as error:
-            return self._failed(held, request, error.failure, fatal=error.fatal)
+            fatal = error.fatal or not _is_tried_again(request, error.kinds)
+            return self._failed(held, request, error.failure, fatal=fatal)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
-            return self._failed(held, request, failure_of(error), fatal=False)
+            fatal = not _is_tried_again(request, kinds_of(error))
+            return self._failed(held, request, failure_of(error), fatal=fatal)
         finally:
             stuck.cancel()
         return self._ended(held, request, "succeeded", None, result)
@@ -123,7 +128,7 @@ class Runner:
     async def _call(self, held: HeldRun, context: Context, request: JobRequest) -> bytes:
         handler = self._jobs.handlers[request.handler]
         seconds = request.timeout_ms / 1000
-        if handler.isolation == "thread":
+        if handler.isolation == "thread" and not handler.tasks:
             return await self._call_in_thread(held, handler, context, request)
         try:
             async with asyncio.timeout(seconds) as scope:
@@ -132,6 +137,10 @@ class Runner:
                         context, bytes(request.args), lambda: _grace(held), held
                     )
                 kwargs = handler.arguments.decode(bytes(request.args))
+                if handler.tasks:
+                    plan = self._planner.plan(held.run, request, handler, context, kwargs)
+                    held.planned = await plan
+                    return b""
                 with self._stall.handling(context.job_id):
                     return encode_result(await invoke(handler, context, kwargs, self._threads))
         except TimeoutError as error:
@@ -193,7 +202,11 @@ class Runner:
     ) -> Ended:
         completion = self._completion(held, request, outcome, error, 0)
         self._tell(completion)
-        return Ended(held.run, outcome, message.encode(completion), result)
+        # Nothing follows a task: its run counts it.
+        more = held.planned or request.phases or request.phase > 1
+        goes_on = outcome == "succeeded" and more and request.task is None
+        tasks = held.planned if goes_on else None
+        return Ended(held.run, outcome, message.encode(completion), result, tasks)
 
     def _unreadable(self, held: HeldRun, error: Exception) -> Ended:
         tenant, _, rest = held.run.job_id.partition("/")
@@ -246,6 +259,10 @@ def _word(held: HeldRun, outcome: Ended | Resting | None) -> str:
     if outcome is None:
         return "cancelled" if held.cancelled else "failed"
     return outcome.outcome if isinstance(outcome, Ended) else "retrying"
+
+
+def _is_tried_again(request: JobRequest, kinds: Collection[str]) -> bool:
+    return not request.retry_on or not set(request.retry_on).isdisjoint(kinds)
 
 
 def _overtime(seconds: float) -> str:
