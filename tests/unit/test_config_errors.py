@@ -120,8 +120,9 @@ def only(tmp_path: Path, content: str) -> Problem:
         ("{handler: h, every: 1s, retires: 3}", 35, "unknown field `retires`",
          "did you mean `retry`?"),
         ("{handler: h, every: 1s, zzz: 3}", 35, "unknown field `zzz`",
-         ("known fields are handler, cron, every, after, at, between, phase, jitter, args, "
-          "timezone, dst, blackout, timeout, kill_after, overlap, retry, priority")),
+         ("known fields are handler, phases, on_failure, cron, every, after, at, between, phase, "
+          "jitter, args, timezone, dst, blackout, timeout, kill_after, overlap, retry, retry_on, "
+          "max_task_size, unsplittable, start_while_planning, dead_task, stagger, priority")),
         ("{handler: h, every: 1s, timezone: Europe/Berln}", 45, "unknown time zone `Europe/Berln`",
          "did you mean `Europe/Berlin`?"),
         ("{handler: h, every: 1s, timezone: berlin}", 45, "unknown time zone `berlin`",

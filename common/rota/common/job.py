@@ -97,6 +97,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: Priority = "normal"  # among the queued runs of its own tenant
 
     @property
+    def handlers(self) -> tuple[str, ...]:
+        """Return the handlers of all phases, and the one for failures, each once."""
+        all_phases = (*self.phases, *([self.on_failure] if self.on_failure else []))
+        return tuple(dict.fromkeys((self.handler, *(phase.handler for phase in all_phases))))
+
+    @property
     def ref(self) -> str:
         """Return `TENANT/JOB`, the name that people and commands use."""
         return f"{self.tenant}/{self.name}"

@@ -129,6 +129,7 @@ def _written(job: Job) -> dict[str, Any]:
     told = {name: getattr(job, name) for name in job.__struct_fields__ if name != "blackouts"}
     when = job.schedule
     told["schedule"] = describe(job)
+    told["phases"] = {str(number): each for number, each in enumerate(job.phases, 2)} or None
     told["timezone"] = when.timezone
     told["dst"] = {"gap": when.gap, "fold": when.fold}
     told["blackout"] = [blackout.text for blackout in job.blackouts] or None

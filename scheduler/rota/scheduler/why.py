@@ -15,6 +15,7 @@ _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _STATES = {
     "held": "held, as no worker serves its handler",
     "retrying": "resting until it is tried again",
+    "fanned": "waiting for its tasks",
 }
 _MINUTE, _SECOND = 60_000, 1_000
 

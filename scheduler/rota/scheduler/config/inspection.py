@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 from yaml.nodes import Node, SequenceNode
 
-from rota.scheduler.config import field, limit, resolve, timing
+from rota.scheduler.config import field, layer, limit, phase, resolve, timing
 from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import quoted
 from rota.scheduler.config.model import (
@@ -19,6 +19,7 @@ from rota.scheduler.config.model import (
     GroupSpec,
     HandlerSpec,
     JobSpec,
+    PhaseSpec,
     RetrySpec,
     TenantSpec,
 )
@@ -48,6 +49,10 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
     "overlap": (field.overlap, "`skip` or `cancel`"),
     "priority": (field.priority, "`high`, `normal` or `low`"),
+    "on_failure": (field.handler, "the name of a handler, such as orders.undo"),
+    "unsplittable": (phase.unsplittable, "`error` or `alone`"),
+    "dead_task": (phase.dead_task, "`go_on` or `stop`"),
+    "stagger": (field.share, "a duration such as 200ms"),
     "rate_limit": (limit.rate_limit, "a rate such as 100/m"),
 }
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
@@ -57,6 +62,9 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "max_concurrency": limit.number,
     "burst": limit.number,
     "max_backlog": limit.number,
+    "retry_on": phase.error_names,
+    "max_task_size": phase.size,
+    "start_while_planning": phase.flag,
 }
 _MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
 _ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
@@ -103,7 +111,7 @@ class Inspection(Reader):
             self._add(self._key, "missing field `group`", advice=self._known_groups())
         written = [name for name in pairs if self._plain(pairs[name][1]) is not None]
         unlimited = [name for name in _MAY_BE_NULL if name not in written]
-        self._inherited = resolve.first(self._ground.defaults.blackout)
+        self._inherited = layer.first(self._ground.defaults.blackout)
         self._checks({n: pair for n, pair in pairs.items() if n not in unlimited}, _NOTHING)
         self._inherited = ()
         own = "rate_limit" in pairs
@@ -194,11 +202,13 @@ class Inspection(Reader):
         for kind in kinds[1:]:
             message = f"a job has one of {_ANY_KIND}; this has `{kinds[0]}` already"
             self._add(pairs[kind][0], message, advice="delete one of them")
+        if "handler" in pairs and "phases" in pairs:
+            self._add(pairs["phases"][0], phase.BOTH, advice=phase.BOTH_ADVICE)
         if base is not None and len(self.problems) == before:
             self._schedule(pairs, base)
         if base is not _NOTHING or misspelt:
             return
-        if "handler" not in pairs:
+        if "handler" not in pairs and "phases" not in pairs:
             self._add(pair[0], "missing field `handler`", advice=field.HANDLER_ADVICE)
         if not kinds:
             self._add(pair[0], "missing a schedule", advice=f"add one of {_ANY_KIND}")
@@ -216,6 +226,8 @@ class Inspection(Reader):
                 self._retry(node, base)
             elif name == "dst":
                 self._checks(self._fields(node, DstSpec, "not a dst setting"), base)
+            elif name == "phases":
+                self._phases(node, base)
             elif name == "blackout":
                 self._blackouts(node)
 
@@ -229,6 +241,18 @@ class Inspection(Reader):
             place = pairs.get(name) or next((pairs[kind] for kind in KINDS if kind in pairs), None)
             if place is not None:
                 self._check(place[1], check, full)
+
+    def _phases(self, node: Node, base: JobSpec | None) -> None:
+        if type(node) is not SequenceNode:
+            message = f"expected a list of phases, got {field.kind(self._plain(node))}"
+            self._add(node, message, advice="write for example [{handler: orders.import}]")
+            return
+        self._check(node, phase.count, node.value)
+        for item in node.value:
+            pairs = self._fields(item, PhaseSpec, "not a phase setting")
+            self._checks(pairs, base)
+            if "handler" not in pairs:
+                self._add(item, "missing field `handler`", advice=field.HANDLER_ADVICE)
 
     def _blackouts(self, node: Node) -> None:
         if type(node) is not SequenceNode:
@@ -256,4 +280,4 @@ class Inspection(Reader):
         if len(self.problems) > before or base is None or place is None:
             return
         full = resolve.over(JobSpec(retry=msgspec.convert(self._plain(node), RetrySpec)), base)
-        self._check(place[1], lambda it: resolve.retry(it, self._ground.defaults.retry), full.retry)
+        self._check(place[1], lambda it: layer.retry(it, self._ground.defaults.retry), full.retry)

@@ -16,20 +16,27 @@ from rota.scheduler.config.form import (
     Between,
     Burst,
     Cron,
+    DeadTask,
     Every,
     Handler,
     Jitter,
     KillAfter,
     MaxBacklog,
     MaxConcurrency,
+    MaxTaskSize,
     Name,
+    OnFailure,
     Overlap,
     Phase,
     Priority,
     RateLimit,
     Rest,
+    RetryOn,
+    Stagger,
+    StartWhilePlanning,
     Timeout,
     Timezone,
+    Unsplittable,
     Weight,
 )
 
@@ -113,10 +120,37 @@ class RetrySpec(_Spec, frozen=True, kw_only=True):
     max_backoff: Annotated[Rest, Meta(description="The longest rest.")] | UnsetType = UNSET
 
 
+class PhaseSpec(_Spec, frozen=True, kw_only=True):
+    """One of the steps of a job, by a handler of its own. What it leaves out is the job's."""
+
+    handler: Handler
+    timeout: Timeout | UnsetType = UNSET
+    retry: RetrySpec | UnsetType = UNSET
+    retry_on: RetryOn | UnsetType = UNSET
+    max_task_size: MaxTaskSize | UnsetType = UNSET
+    unsplittable: Unsplittable | UnsetType = UNSET
+    start_while_planning: StartWhilePlanning | UnsetType = UNSET
+    dead_task: DeadTask | UnsetType = UNSET
+    stagger: Stagger | UnsetType = UNSET
+
+
+Phases = Annotated[
+    tuple[PhaseSpec, ...],
+    Meta(
+        description="What the job does, step by step, instead of `handler`: each begins when the "
+        "last one, with all its tasks, is done.",
+        min_length=1,
+        max_length=50,
+    ),
+]
+
+
 class JobSpec(_Spec, frozen=True, kw_only=True):
     """A job: what to call, and exactly one of cron, every, after, at and between."""
 
     handler: Handler | UnsetType = UNSET
+    phases: Phases | UnsetType = UNSET
+    on_failure: OnFailure | UnsetType = UNSET
     cron: Cron | UnsetType = UNSET
     every: Every | UnsetType = UNSET
     after: After | UnsetType = UNSET
@@ -132,6 +166,12 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     kill_after: KillAfter | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     retry: RetrySpec | UnsetType = UNSET
+    retry_on: RetryOn | UnsetType = UNSET
+    max_task_size: MaxTaskSize | UnsetType = UNSET
+    unsplittable: Unsplittable | UnsetType = UNSET
+    start_while_planning: StartWhilePlanning | UnsetType = UNSET
+    dead_task: DeadTask | UnsetType = UNSET
+    stagger: Stagger | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
 
 
