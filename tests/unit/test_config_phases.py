@@ -139,6 +139,7 @@ def test_changes_are_named(tmp_path: Path) -> None:
     (old,) = load(tmp_path, NIGHTLY)
     (new,) = load(tmp_path, NIGHTLY.replace("[Timeout]", "[KeyError]").replace("5m", "6m"))
 
-    assert [("phases.2.retry_on", ["Timeout"], ["KeyError"]), ("phases.3.timeout", "5m", "6m")] == [
-        (change.field, change.old, change.new) for change in fields(old, new)
-    ]
+    assert [
+        ("phases.2.retry_on", ("Timeout",), ("KeyError",)),
+        ("phases.3.timeout", "5m", "6m"),
+    ] == [(change.field, change.old, change.new) for change in fields(old, new)]

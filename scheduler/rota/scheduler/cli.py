@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rota.scheduler import config_cli, dead_cli, ledger_cli, run_cli, session
+from rota.scheduler import config_cli, dead_cli, ledger_cli, run_cli, session, tasks_cli
 from rota.scheduler.options import Output, OutputOption, check_ref
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
 app.add_typer(dead_cli.app, name="dead")
 ledger_cli.add(app)
+tasks_cli.add(app)
 
 
 def _print_version(given: bool) -> None:
