@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from rota.common import message
-from rota.common.job import FREE, Job, Phase, Retry, Tasks
+from rota.common.job import FREE, Job, Phase, Retry, Schedule, Tasks
 from rota.scheduler import config
 from rota.scheduler.config import InvalidConfig
+from rota.scheduler.config.field import NAME_ADVICE
 from rota.scheduler.difference import fields
+from rota.scheduler.preview import describe
+from rota.scheduler.schedule import upcoming
 
 NIGHTLY = """
       nightly:
@@ -132,6 +135,51 @@ def test_refusals(tmp_path: Path, job: str, message: str, advice: str | None) ->
 
     assert message == told[0]
     assert advice in (None, told[1])
+
+
+def test_on_success(tmp_path: Path) -> None:
+    """A job may wait for the success of another one, which a template may bring."""
+    template = "\n    first: {every: 1d, handler: h}"
+    _, second, third = load(
+        tmp_path,
+        "\n      second: {on: {completed: first}, handler: h}"
+        "\n      third: {on: {completed: second}, handler: h}",
+        template,
+    )
+
+    assert Schedule(kind="on", completed="first") == second.schedule
+    assert "on second's success" == describe(third)
+    assert [] == upcoming(third, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "message", "advice"),
+    [
+        ("j: {handler: h, on: {completed: other}}", "job j waits for `other`: no such job",
+         "name a job of the tenant"),
+        ("{jobs: {handler: h, every: 1s}, j: {handler: h, on: {completed: job}}}",
+         "job j waits for `job`: no such job", "did you mean `jobs`?"),
+        ("j: {handler: h, on: {completed: j}}", "jobs wait in a circle: j for j",
+         "give one of them a schedule"),
+        ("{a: {handler: h, on: {completed: b}}, b: {handler: h, on: {completed: a}}}",
+         "jobs wait in a circle: a for b, b for a", "give one of them a schedule"),
+        ("j: {handler: h, on: other}", "expected a mapping of fields, got text", ""),
+        ("j: {handler: h, on: {}}", "missing field `completed`", "write `on: {completed: JOB}`"),
+        ("j: {handler: h, on: {completed: a/b}}", "`a/b` is no name", NAME_ADVICE),
+        ("j: {handler: h, on: {completed: j}, jitter: 1s}", "jitter does not go with `on`",
+         "delete it; it starts when the other job has succeeded"),
+        ("j: {handler: h, on: {completed: j}, every: 1s}",
+         "a job has one of cron, every, after, at, between and on; this has `on` already",
+         "delete one of them"),
+    ],
+)  # fmt: skip
+def test_refused_waits(tmp_path: Path, jobs: str, message: str, advice: str) -> None:
+    """A job that would wait for ever, or for nothing, is refused."""
+    with pytest.raises(InvalidConfig) as caught:
+        load(tmp_path, f" {jobs}" if jobs.startswith("{") else f"\n      {jobs}")
+    problem = caught.value.problems[0]
+
+    assert (message, advice) == (problem.message, problem.help)
 
 
 def test_changes_are_named(tmp_path: Path) -> None:

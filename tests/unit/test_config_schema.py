@@ -9,7 +9,7 @@ import pytest
 from rota.common import names
 from rota.scheduler import config
 
-KINDS = ("cron", "every", "after", "at", "between")
+KINDS = ["cron", "every", "after", "at", "between", "on"]
 
 
 def definitions() -> dict[str, Any]:
@@ -52,7 +52,7 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert sorted(
         ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
          "timezone", "dst", "blackout", "timeout", "kill_after", "overlap", "retry", "priority",
-         "phases", "on_failure", *phase]
+         "on", "phases", "on_failure", *phase]
     ) == fields["JobSpec"]  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_the_schema_helps_while_typing() -> None:
     """Fields come with a description, examples, patterns and bounds."""
     job = definitions()["JobSpec"]["properties"]
 
-    assert all("description" in job[name] for name in job.keys() - {"retry", "dst"})
+    assert all("description" in job[name] for name in job.keys() - {"retry", "dst", "on"})
     assert ["15m", "1h30m"] == job["every"]["examples"]
     assert names.HANDLER_PATTERN == job["handler"]["pattern"]
     assert ["skip", "cancel"] == job["overlap"]["enum"]

@@ -46,13 +46,15 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When a job is due. Texts are as written in the configuration, and were checked there."""
 
-    # crontab, fixed rate, fixed delay after completion, once, once a day within a window
-    kind: Literal["cron", "every", "after", "at", "between"]
+    # crontab, fixed rate, fixed delay after completion, once, once a day within a window, on the
+    # success of another job
+    kind: Literal["cron", "every", "after", "at", "between", "on"]
     cron: str = ""  # the five crontab fields, for kind `cron`
     period_ms: int = 0  # the rate or the delay, for kinds `every` and `after`
     phase_ms: int | None = None  # for `every`: where in the period, from 1970 on; None: by hash
     at: str = ""  # `2026-12-24 18:00`, for kind `at`
     between: str = ""  # `mon-fri 02:00..04:00`, for kind `between`
+    completed: str = ""  # the tenant's job whose success starts it, for kind `on`
     jitter_ms: int = 0  # each occurrence is due later by the job's own share of this, by hash
     timezone: str = "UTC"  # the IANA zone of `cron`, `at`, `between` and of the blackouts
     gap: Gap | None = None  # what becomes of times that the clock skips; None: as the kind has it

@@ -1,6 +1,7 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from rota.scheduler.config.model import (
     GroupSpec,
     HandlerSpec,
     JobSpec,
+    OnSpec,
     PhaseSpec,
     RetrySpec,
     TenantSpec,
@@ -49,6 +51,7 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "timezone": (field.zone, "a time zone such as Europe/Berlin"),
     "overlap": (field.overlap, "`skip` or `cancel`"),
     "priority": (field.priority, "`high`, `normal` or `low`"),
+    "completed": (field.name, "the name of a job"),
     "on_failure": (field.handler, "the name of a handler, such as orders.undo"),
     "unsplittable": (phase.unsplittable, "`error` or `alone`"),
     "dead_task": (phase.dead_task, "`go_on` or `stop`"),
@@ -122,6 +125,9 @@ class Inspection(Reader):
         if "jobs" in pairs:
             for pair in self._pairs(pairs["jobs"][1], "jobs").values():
                 self._tenant_job(pair, base)
+            if not self.problems:  # each job is right, and all together may be wrong
+                check = partial(resolve.waits, self._key.value, self._plain(self._value))
+                self._check(pairs["jobs"][0], check, self._ground)
 
     def _group_of(self, node: Node) -> None:
         group = self._text(node, "the name of a group")
@@ -226,6 +232,8 @@ class Inspection(Reader):
                 self._retry(node, base)
             elif name == "dst":
                 self._checks(self._fields(node, DstSpec, "not a dst setting"), base)
+            elif name == "on":
+                self._on(node)
             elif name == "phases":
                 self._phases(node, base)
             elif name == "blackout":
@@ -234,13 +242,19 @@ class Inspection(Reader):
     def _schedule(self, pairs: Pairs, base: JobSpec) -> None:
         """Inspect whether a kind of schedule and what goes with it go together."""
         own = {name: self._plain(pairs[name][1]) for name in SCHEDULE if name in pairs}
-        full = resolve.over(JobSpec(**own), base)
+        full = resolve.over(msgspec.convert(own, JobSpec), base)
         if sum(getattr(full, kind) is not UNSET for kind in KINDS) != 1:
             return
         for name, check in (("phase", timing.phase), ("jitter", timing.jitter)):
             place = pairs.get(name) or next((pairs[kind] for kind in KINDS if kind in pairs), None)
             if place is not None:
                 self._check(place[1], check, full)
+
+    def _on(self, node: Node) -> None:
+        pairs = self._fields(node, OnSpec, "not a trigger")
+        self._checks(pairs, _NOTHING)
+        if "completed" not in pairs:
+            self._add(node, "missing field `completed`", advice="write `on: {completed: JOB}`")
 
     def _phases(self, node: Node, base: JobSpec | None) -> None:
         if type(node) is not SequenceNode:

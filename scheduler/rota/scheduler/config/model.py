@@ -40,7 +40,7 @@ from rota.scheduler.config.form import (
     Weight,
 )
 
-KINDS: Final = ("cron", "every", "after", "at", "between")  # a job has exactly one of these fields
+KINDS: Final = ("cron", "every", "after", "at", "between", "on")  # a job has exactly one of these
 SCHEDULE: Final = (*KINDS, "phase", "jitter")  # replaced as a whole where a job has another kind
 
 
@@ -120,6 +120,15 @@ class RetrySpec(_Spec, frozen=True, kw_only=True):
     max_backoff: Annotated[Rest, Meta(description="The longest rest.")] | UnsetType = UNSET
 
 
+class OnSpec(_Spec, frozen=True, kw_only=True):
+    """What else starts a job: the success of another job of the same tenant."""
+
+    completed: Annotated[
+        Name,
+        Meta(description="The job, of the same tenant, each success of which starts this one."),
+    ]
+
+
 class PhaseSpec(_Spec, frozen=True, kw_only=True):
     """One of the steps of a job, by a handler of its own. What it leaves out is the job's."""
 
@@ -146,7 +155,7 @@ Phases = Annotated[
 
 
 class JobSpec(_Spec, frozen=True, kw_only=True):
-    """A job: what to call, and exactly one of cron, every, after, at and between."""
+    """A job: what to call, and exactly one of cron, every, after, at, between and on."""
 
     handler: Handler | UnsetType = UNSET
     phases: Phases | UnsetType = UNSET
@@ -156,6 +165,7 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     after: After | UnsetType = UNSET
     at: At | UnsetType = UNSET
     between: Between | UnsetType = UNSET
+    on: OnSpec | UnsetType = UNSET
     phase: Phase | UnsetType = UNSET
     jitter: Jitter | UnsetType = UNSET
     args: Args | UnsetType = UNSET

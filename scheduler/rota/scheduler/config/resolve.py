@@ -106,7 +106,18 @@ def tenant(name: str, data: Any, ground: Ground) -> tuple[str, list[Job], Tenant
         _job(specs[job], ground, base, tenant=name, group=spec.group, name=job)
         for job in sorted(specs)
     ]
+    timing.chains(jobs)
     return spec.group, jobs, limits(spec, ground.defaults)
+
+
+def waits(name: str, data: Any, ground: Ground) -> None:
+    """Check that jobs of a tenant which wait for others do not wait for ever; nothing else."""
+    try:
+        tenant(name, data, ground)
+    except timing.WaitError:
+        raise
+    except (FieldError, msgspec.ValidationError):
+        return
 
 
 def footing(ground: Ground, spec: TenantSpec | None = None) -> Footing:
