@@ -2,6 +2,7 @@
 
 from rota.common import keys, message
 from rota.common.intervention import Intervention
+from rota.common.ledger import Attempts, Ledger
 from rota.common.state import State
 from rota.common.store import Store
 from tests.support import builders, fans
@@ -176,3 +177,24 @@ async def test_phase_is_adopted(store: Store) -> None:
     await builders.register(store, builders.WORKER, LATER.handler)
     assert (LATER.handler, 3, 1) == await handler(store)
     assert held.job_id == second.job_id
+
+
+async def test_ledger(store: Store) -> None:
+    """The ledger holds one entry for all phases: it waited until the first of them began."""
+    held = await fans.begin(store, phases=(LATER,), on_failure=MEND)
+    await builders.shift(store, 60_000)
+    await fans.advance(store, held)
+    await builders.register(store, builders.WORKER, LATER.handler, MEND.handler)
+    (second,) = await fans.claim_all(store)
+    error = message.Failure(kind="Broken")
+    told = builders.completion(second, "dead", error=error)
+    await store.exchange(
+        builders.WORKER, [builders.ended(second, "dead")._replace(completion=told)], [], {}
+    )
+    (mending,) = await fans.claim_all(store)
+    await fans.advance(store, mending)
+    (entry,) = await Ledger(store.link).of(GROUP, "acme/import", 0)
+
+    assert isinstance(entry, Attempts)
+    assert ("dead", [("Broken", "")]) == (entry.outcome, entry.errors)
+    assert entry.first_ms <= entry.claimed_ms - 60_000

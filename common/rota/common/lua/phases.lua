@@ -19,6 +19,7 @@ end
 -- Queue the run for a phase, given as its number, handler and attempts.
 local function step(run, k, handler, attempts)
   local record = P .. ':j:' .. run.id
+  if run.at then note_attempt(run) end  -- its entry in the ledger tells when the first one began
   local base = base_of(call('HGET', record, 'body'))
   call('HDEL', record, 'cancel', 'verdict', 'report')
   call('HSET', record, 'state', 'queued', 'phase', k, 'handler', handler, 'attempt', 0,
