@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rota.common.job import Tasks
 from rota.common.message import Task
 from rota.worker import TaskSpec
-from rota.worker.packer import MAX_PARTS, OPEN, Packer
+from rota.worker.packer import MAX_PARTS, OPEN, OPEN_BYTES, Packer
 from rota.worker.spec import BadSpec
 
 MOST = 10.0
@@ -130,8 +130,13 @@ def test_memory_is_bounded() -> None:
     given_out = sum(len(packer.add(TaskSpec(key=str(n), size=1))) for n in range(3 * OPEN))
     many = sum(len(packer.add(TaskSpec(key="0", size=0))) for _ in range(3 * MAX_PARTS))
 
+    heavy = Packer(Tasks(max_size=1e9))
+    args = {"x": "x" * 20_000}
+    closed = sum(len(heavy.add(TaskSpec(key=str(n), args=args))) for n in range(1_000))
+
     assert 2 * OPEN == given_out
     assert many >= 2
+    assert 1_000 - OPEN_BYTES // 20_000 <= closed < 1_000
 
 
 @pytest.mark.parametrize("size", [-1, float("nan"), float("inf"), "7", True])

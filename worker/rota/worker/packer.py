@@ -12,7 +12,8 @@ from rota.common.job import Tasks
 from rota.common.message import Task
 from rota.worker.spec import BadSpec, TaskSpec
 
-OPEN = 1_000  # keys whose small specs are being merged at a time; the memory that planning takes
+OPEN = 20_000  # keys whose small specs are being merged at a time, and
+OPEN_BYTES = 16 * 1024 * 1024  # their arguments: the memory that planning takes
 MAX_PARTS = 1_000  # specs in one task
 MAX_BYTES = 32 * 1024  # of a task's arguments
 _NEAR = 1e-9  # a share that is this close to the limit keeps it
@@ -31,6 +32,7 @@ class Packer:
     def __init__(self, rules: Tasks) -> None:
         self._rules = rules
         self._open: dict[str, _Bucket] = {}  # by key, the one that was opened first in front
+        self._weight = 0  # bytes of what is open
 
     def add(self, spec: TaskSpec) -> list[Task]:
         """Return the tasks that are complete now; raises `BadSpec` if `spec` is too large."""
@@ -49,15 +51,18 @@ class Packer:
 
     def rest(self) -> list[Task]:
         """Return the tasks that were still open: no spec follows."""
-        tasks = [_task(key, bucket) for key, bucket in self._open.items()]
-        self._open.clear()
-        return tasks
+        return [self._close(key) for key in list(self._open)]
+
+    def _close(self, key: str) -> Task:
+        bucket = self._open.pop(key)
+        self._weight -= bucket.weight
+        return _task(key, bucket)
 
     def _merge(self, spec: TaskSpec) -> Iterator[Task]:
         new = self._filled(spec)
         old = self._open.get(spec.key)
         if old and not self._fit(old, new):
-            yield _task(spec.key, self._open.pop(spec.key))
+            yield self._close(spec.key)
             old = None
         if old is None:
             self._open[spec.key] = new
@@ -65,9 +70,9 @@ class Packer:
             old.size += new.size
             old.weight += new.weight
             old.parts += new.parts
-        if len(self._open) > OPEN:
-            first = next(iter(self._open))
-            yield _task(first, self._open.pop(first))
+        self._weight += new.weight
+        while len(self._open) > OPEN or self._weight > OPEN_BYTES:
+            yield self._close(next(iter(self._open)))
 
     def _fit(self, old: _Bucket, new: _Bucket) -> bool:
         return (
