@@ -1,10 +1,15 @@
 """Tasks: planned, queued a few at a time, ended once each; the last one takes the run further."""
 
+from collections.abc import Callable
+
+import pytest
+
 from rota.common import keys, message
 from rota.common.intervention import Intervention
 from rota.common.job import Tasks
 from rota.common.state import State
 from rota.common.store import Store
+from rota.scheduler.reconciler import Walk
 from tests.support import builders, fans
 from tests.support.builders import GROUP, HOUR_MS
 
@@ -318,3 +323,24 @@ async def test_tasks_count_in_limits(store: Store) -> None:
     await store.link.command("HSET", keys.tenant(GROUP, "acme"), *limits)
 
     assert 4 == len(await fans.claim_all(store))
+
+
+@pytest.mark.parametrize("lost", [keys.live, keys.fan])
+async def test_stalled_run_goes_on(store: Store, lost: Callable[[str, str], str]) -> None:
+    """A run whose tasks, or whose plan, somebody has deleted goes on after the slow walk."""
+    held = await fans.fan_out(store, 40)
+    await store.link.command("DEL", lost(GROUP, held.job_id))
+    repairs: list[tuple[str, str]] = []
+    whole = Walk(GROUP, store)
+    while not whole.over:
+        repairs += await whole.step()
+    for each in await fans.claim_all(store):
+        if each.job_id == held.job_id:
+            await fans.plan(store, each, fans.tasks(2))
+            await fans.advance(store, each, 2)
+        else:
+            await builders.complete(store, each)
+    await fans.end_all(store)
+
+    assert ("fan_stalled", held.job_id) in repairs
+    assert "succeeded" == await fans.outcome(store)

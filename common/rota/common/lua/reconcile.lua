@@ -63,6 +63,7 @@ local function mend_fan(id)
   if f then
     fan_out(f)
   else
+    drop_fan(id)
     begin_anew(run)
   end
   tenant(run.tenant).placed = false  -- so that all is saved

@@ -31,7 +31,7 @@ local function fan_of(root)
              handler = h[6], attempts = h[7], early = h[8] == '1', at_once = h[9] == '1',
              stagger = tonumber(h[10]), next = tonumber(h[11]), short = tonumber(h[12]),
              fence = h[13], whole = h[14], state = r[1], tenant = r[2], due = r[3],
-             priority = r[4], job = r[7]}
+             priority = r[4] or 'normal', job = r[7]}
   f.stop = r[5] or r[6] or (f.at_once and f.dead > 0)
   fans[root] = f
   return f
@@ -46,7 +46,9 @@ end
 local function fan_for(id)
   local root, phase, number = parts_of(id)
   local f = root and fan_of(root)
-  if f and f.phase == phase and f.state ~= 'dead' then return f, number end
+  if f and f.phase == phase and number <= f.planned and f.state ~= 'dead' then
+    return f, number
+  end
 end
 
 local function is_over(f, number)
@@ -57,7 +59,7 @@ end
 -- Whether the store may have forgotten that the task was claimed.
 function expects(id)
   local f, number = fan_for(id)
-  return f and number <= f.planned and not is_over(f, number)
+  return f and not is_over(f, number)
 end
 
 -- Whether the task has ended: its run has passed its phase, or is over, or knows.
