@@ -13,8 +13,8 @@ from rota.common.store import Store
 from tests.support.fan_walk import FanWalk, LossyFanWalk
 
 STEPS = 150
-LONG_STEPS = 2_500
-WALKS = 12
+LONG_STEPS = 1_000
+WALKS = 8
 
 
 async def go(walk: FanWalk, seed: int, steps: int) -> None:

@@ -24,7 +24,7 @@ local function supersede(slot, id, held)
   local fence_of_other = call('HGET', P .. ':j:' .. other, 'fence')
   if fence_of_other and tonumber(fence_of_other) > held then return false end
   withdraw(other)
-  drop_fan(other)
+  abandon(other)
   call('DEL', P .. ':j:' .. other)
   note_gone(other, 'skipped', id)
   return true

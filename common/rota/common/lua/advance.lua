@@ -12,19 +12,15 @@
 --          stale      the run is no longer held under this fence; nothing was written
 
 local function advance(run, planned, completion, result)
-  local f = planned > 0 and run.phase and fan_of(run.id)
-  if planned == 0 then
-    pass(run, completion, result)
-  elseif f and f.planned == planned then
-    fan_out(f)
-  else
-    call('HINCRBY', P .. ':repairs', 'plan_lost', 1)  -- of it, with the store's last writes
-    begin_anew(run)
-  end
+  if planned == 0 then return pass(run, completion, result) end
+  local f = run.phase and fan_of(run.id)
+  if f and f.planned == planned then return fan_out(f) end
+  call('HINCRBY', P .. ':repairs', 'plan_lost', 1)  -- a part of it, with the store's last writes
+  begin_anew(run)
 end
 
--- Make of what the store remembers of the run one that can go on, unless its job has another one. A
--- run of which it has lost all, and the plan with it, is the scheduler's to enqueue again.
+-- Make of what the store remembers of the run one that can go on, unless its job has another one;
+-- one that is lost with its plan is the scheduler's to enqueue again.
 local function brought_back(id, held, due, body, planned)
   local slot, record = slot_of(id), P .. ':j:' .. id
   local other = call('HGET', slot, 'run')
@@ -34,7 +30,8 @@ local function brought_back(id, held, due, body, planned)
     call('HSET', slot, 'run', id)
     call('HSETNX', record, 'body', body)
     call('HSETNX', record, 'keep', run.keep)
-    run.phase = run.phase or phase_of(body)
+    rejoined(id, body)
+    run.phase = phase_of(body)
   end
   return run
 end

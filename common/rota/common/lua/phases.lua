@@ -162,11 +162,11 @@ local function resume(id)
   return true
 end
 
--- Bring a run that is adopted back into its phase, or a task, for which true is returned, to its run.
+-- Bring a run back into its phase, as a worker knows it; or a task, which is told, to its run.
 local function rejoined(id, body)
   local root, _, number = parts_of(id)
   if root then return call('SADD', P .. ':live:' .. root, number) end
   local phase, f = phase_of(body), fan_of(id)
-  if f and f.phase ~= phase then drop_fan(id) end
+  if f and f.phase ~= phase then abandon(id) end
   if phase > 1 then call('HSET', P .. ':j:' .. id, 'phase', phase) end
 end

@@ -23,11 +23,12 @@ if not run then
 end
 local phase, f = run.phase or 1, fan_of(id)
 if f and (f.phase ~= phase or (f.fence ~= held and not f.early)) then
-  drop_fan(id)
+  abandon(id)
   f = nil
 end
 if not f then
-  call('HSET', P .. ':f:' .. id, 'phase', phase, 'planned', 0, 'succeeded', 0, 'dead', 0,
+  local base = call('HGET', P .. ':j:' .. id, 'base') or 0
+  call('HSET', P .. ':f:' .. id, 'phase', phase, 'base', base, 'planned', 0, 'succeeded', 0, 'dead', 0,
        'cancelled', 0, 'handler', rules.handler, 'attempts', rules.attempts,
        'early', rules.early and 1 or 0, 'at_once', rules.at_once and 1 or 0,
        'stagger', rules.stagger_ms, 'next', 0, 'short', 0, 'request', ARGV[6])
@@ -38,7 +39,7 @@ for i = 7, #ARGV, 2 do
   local number = from + (i - 5) / 2
   if number == f.planned + 1 then  -- else it came before, or one before it was lost
     f.planned, rows[#rows + 1], rows[#rows + 2] = number, -ARGV[i],
-      string.format('%08d', number) .. ARGV[i + 1]
+      string.format('%08d', f.base + number) .. ARGV[i + 1]
   end
 end
 if #rows > 0 then call('ZADD', P .. ':todo:' .. id, unpack(rows)) end

@@ -63,6 +63,7 @@ local function mend_fan(id)
   if f then
     fan_out(f)
   else
+    call('HINCRBY', P .. ':j:' .. id, 'base', 1000000)  -- its numbers may be taken
     drop_fan(id)
     begin_anew(run)
   end

@@ -22,7 +22,8 @@ local function fan_of(root)
   if fans[root] then return fans[root] end
   local key = P .. ':f:' .. root
   local h = call('HMGET', key, 'phase', 'planned', 'succeeded', 'dead', 'cancelled', 'handler',
-                 'attempts', 'early', 'at_once', 'stagger', 'next', 'short', 'fence', 'whole')
+                 'attempts', 'early', 'at_once', 'stagger', 'next', 'short', 'fence', 'whole',
+                 'base')
   local r = h[1] and call('HMGET', P .. ':j:' .. root, 'state', 'tenant', 'due', 'priority',
                           'cancel', 'verdict', 'job') or {}
   if not r[1] then return nil end
@@ -30,7 +31,7 @@ local function fan_of(root)
              succeeded = tonumber(h[3]), dead = tonumber(h[4]), cancelled = tonumber(h[5]),
              handler = h[6], attempts = h[7], early = h[8] == '1', at_once = h[9] == '1',
              stagger = tonumber(h[10]), next = tonumber(h[11]), short = tonumber(h[12]),
-             fence = h[13], whole = h[14], state = r[1], tenant = r[2], due = r[3],
+             fence = h[13], whole = h[14], base = tonumber(h[15]), state = r[1], tenant = r[2], due = r[3],
              priority = r[4] or 'normal', job = r[7]}
   f.stop = r[5] or r[6] or (f.at_once and f.dead > 0)
   fans[root] = f
@@ -46,9 +47,8 @@ end
 local function fan_for(id)
   local root, phase, number = parts_of(id)
   local f = root and fan_of(root)
-  if f and f.phase == phase and number <= f.planned and f.state ~= 'dead' then
-    return f, number
-  end
+  if not f or f.phase ~= phase or f.state == 'dead' then return end
+  if number > f.base and number <= f.base + f.planned then return f, number end
 end
 
 local function is_over(f, number)
@@ -59,7 +59,7 @@ end
 -- Whether the store may have forgotten that the task was claimed.
 function expects(id)
   local f, number = fan_for(id)
-  return f and not is_over(f, number)
+  return f and (f.early or f.state == 'fanned') and not is_over(f, number)
 end
 
 -- Whether the task has ended: its run has passed its phase, or is over, or knows.
@@ -145,6 +145,17 @@ local function stop_tasks(f)
       call('DEL', P .. ':j:' .. id)
     end
   end
+end
+
+-- Give up what the run has fanned out into: it has got elsewhere, as a worker knows better. Tasks
+-- that run are cancelled; no task is given their numbers again.
+local function abandon(root)
+  local f = fan_of(root)
+  if f then stop_tasks(f) end
+  if f and alive(f) > 0 then
+    call('HSET', P .. ':j:' .. root, 'base', int(f.base + f.planned))
+  end
+  drop_fan(root)
 end
 
 local function keep_failure(f, run, number, completion)
