@@ -64,9 +64,9 @@ def fan(group: str, job_id: str) -> str:
     """Return the HASH of what a run has fanned out into. Gone with it, or a week after its death.
 
     phase, fence (of its planner), planned, base (their numbers begin behind it), whole (once all
-    are), and how many tasks have succeeded, are dead and cancelled; handler, attempts, request, early, at_once and stagger (ms)
-    of its tasks; next (when one may start, ms), short (those queued too few). All keys of a
-    fan-out live as long as this one.
+    are planned), and how many tasks have succeeded, are dead and cancelled; handler, attempts,
+    request, early, at_once and stagger (ms) of its tasks; next (when one may start, ms), short
+    (those queued too few). All keys of a fan-out live as long as this one.
     """
     return f"{root(group)}:f:{job_id}"
 
