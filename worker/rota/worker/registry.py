@@ -38,7 +38,10 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def info(self) -> HandlerInfo:
         """Return what the worker tells others about this handler."""
-        return HandlerInfo(name=self.name, isolation=self.isolation, schema=self.arguments.schema())
+        schema = self.arguments.schema()
+        return HandlerInfo(
+            name=self.name, isolation=self.isolation, schema=schema, tasks=self.tasks
+        )
 
 
 class Jobs:
