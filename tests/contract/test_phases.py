@@ -1,5 +1,7 @@
 """Phases: the steps of one run, each of which begins when the last one is over."""
 
+import pytest
+
 from rota.common import keys, message
 from rota.common.intervention import Intervention
 from rota.common.ledger import Attempts, Ledger
@@ -198,3 +200,20 @@ async def test_ledger(store: Store) -> None:
     assert isinstance(entry, Attempts)
     assert ("dead", [("Broken", "")]) == (entry.outcome, entry.errors)
     assert entry.first_ms <= entry.claimed_ms - 60_000
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", b"\x01", b"\x92\x81", message.encode({"on_failure": 3, "phases": 4})]
+)
+@pytest.mark.parametrize("outcome", ["dead", "succeeded"])
+async def test_unsound_body(store: Store, body: bytes, outcome: str) -> None:
+    """A run whose body can't be read ends as any other."""
+    await builders.register(store)
+    await builders.enqueue(store, builders.occurrence(body=body))
+    (held,) = await fans.claim_all(store)
+    word = await (
+        builders.complete(store, held, outcome) if outcome == "dead" else fans.advance(store, held)
+    )
+
+    assert "completed" == word
+    assert outcome == await fans.outcome(store)

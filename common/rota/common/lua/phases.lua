@@ -12,6 +12,19 @@ local function base_of(body)
   return string.byte(body) == 146 and string.sub(body, 2, -2) or body
 end
 
+-- What is called in phase `k`, behind the first; without `k` in the one for failures, which is the
+-- last. Returns number, handler and attempts; nothing if there is none, or the body is not sound.
+local function called_in(body, k)
+  local good, request = pcall(cmsgpack.unpack, base_of(body or ''))
+  if not good or type(request) ~= 'table' then return nil end
+  local phases = type(request.phases) == 'table' and request.phases or {}
+  local phase = k and phases[k - 1]
+  if not k then phase, k = request.on_failure, 2 + #phases end
+  local sound = type(phase) == 'table' and type(phase.handler) == 'string' and
+                type(phase.retry) == 'table' and tonumber(phase.retry.attempts)
+  if sound then return k, phase.handler, phase.retry.attempts end
+end
+
 local function phase_of(body)
   return string.byte(body) == 146 and string.byte(body, -1) or 1
 end
@@ -47,13 +60,12 @@ function goes_on(run, outcome, completion)
   local r = call('HMGET', record, 'failure', 'body', 'handler', 'attempts')
   if r[1] and outcome ~= 'cancelled' then
     outcome, completion = 'dead', r[1]  -- that was the handler for it
-  elseif outcome == 'dead' and r[2] then
-    local request = cmsgpack.unpack(base_of(r[2]))
-    local last = request.on_failure
+  elseif outcome == 'dead' then
+    local last, handler, attempts = called_in(r[2])
     if last then
       call('HSET', record, 'failure', completion,
            'failed', cmsgpack.pack({run.phase or 1, r[3], r[4]}))
-      step(run, 2 + #(request.phases or {}), last.handler, last.retry.attempts)
+      step(run, last, handler, attempts)
       return true
     end
   end
@@ -67,16 +79,15 @@ end
 
 -- The run's phase is over: queue it for the next one, or end it.
 local function pass(run, completion, result)
-  local k, r = (run.phase or 1) + 1, call('HMGET', P .. ':j:' .. run.id, 'body', 'failure')
-  local phases = r[1] and cmsgpack.unpack(base_of(r[1])).phases or {}
-  local phase = not r[2] and phases[k - 1]
-  if not phase then
+  local r = call('HMGET', P .. ':j:' .. run.id, 'body', 'failure')
+  local k, handler, attempts = called_in(r[1], (run.phase or 1) + 1)
+  if not k or r[2] then
     finish(run, 'succeeded', completion, result)
   elseif run.cancel then
     cancelled(run)
   else
     drop_fan(run.id)
-    step(run, k, phase.handler, phase.retry.attempts)
+    step(run, k, handler, attempts)
   end
 end
 
