@@ -9,6 +9,7 @@ import pytest
 
 from rota.common import keys, message
 from rota.common.job import Phase, Retry, Tasks
+from rota.common.link import Link
 from rota.common.message import Completion, JobRequest
 from rota.common.run import Occurrence
 from rota.common.store import Store
@@ -191,3 +192,69 @@ async def test_retry_on(url: str, store: Store) -> None:
     assert told.error
     assert (2, "KeyError") == (told.attempt, told.error.kind)
     assert 0 == await store.link.command("EXISTS", keys.fan(GROUP, told.job_id))
+
+
+async def test_gate_opens_while_planning(url: str) -> None:
+    """A planner whose store may have lost writes waits until its gate closes, and goes on."""
+    store = Store(Link(url, gate_ms=300))
+    jobs, done = Jobs(), Counter[int]()
+
+    @jobs.planner("shop.plan", tasks="shop.part")
+    async def plan(ctx: Context) -> AsyncIterator[TaskSpec]:
+        for number in range(2_500):
+            if number == 1_200:
+                await builders.change_server(store)
+            yield TaskSpec(args={"n": number})
+
+    @jobs.handler("shop.part")
+    async def part(ctx: Context, parts: list[dict[str, int]]) -> None:
+        done.update(each["n"] for each in parts)
+
+    async with workers.working(url, jobs, gate_ms=300):
+        await builders.enqueue(store, run())
+        told = await end(store)
+    opened = await store.link.command("HGET", keys.root(GROUP), "opened")
+    await store.link.close()
+
+    assert ("succeeded", 1) == (told.outcome, told.attempt)
+    assert opened
+    assert dict.fromkeys(range(2_500), 1) == done
+
+
+async def test_planner_that_yields_something_else(url: str, store: Store) -> None:
+    """What is no spec makes a dead letter that says what was yielded."""
+    jobs = Jobs()
+
+    @jobs.planner("shop.plan", tasks="shop.part")
+    def plan(ctx: Context) -> Iterator[Any]:
+        yield {"n": 1}
+
+    async with workers.working(url, jobs):
+        await builders.enqueue(store, run())
+        told = await end(store)
+
+    assert told.error
+    assert ("BadSpec", "a planner yields TaskSpec, not dict") == (
+        told.error.kind,
+        told.error.message,
+    )
+
+
+async def test_planner_for_failures(url: str, store: Store) -> None:
+    """A handler for failures can't plan: the run is dead for what failed before."""
+    jobs = Jobs()
+
+    @jobs.handler("shop.post")
+    async def post(ctx: Context) -> None:
+        raise Fatal("no money")
+
+    @jobs.planner("shop.plan", tasks="shop.part")
+    def plan(ctx: Context) -> Iterator[Any]:
+        yield TaskSpec()
+
+    async with workers.working(url, jobs):
+        await builders.enqueue(store, run("shop.post", on_failure=Phase(handler="shop.plan")))
+        told = await end(store)
+
+    assert told.error
+    assert ("dead", "no money") == (told.outcome, told.error.message)
