@@ -19,7 +19,7 @@ from rota.common.recording import Recording
 from rota.common.registration import Registration
 from rota.common.state import State
 from rota.common.store import Store
-from tests.support import builders, revisions
+from tests.support import builders, fans, revisions
 from tests.support.builders import DUE_MS, GROUP, HOUR_MS
 
 KEPT = {
@@ -29,6 +29,7 @@ KEPT = {
     keys.done(GROUP),
 }
 LEDGER = {keys.ledger(GROUP, "acme/import")}  # it ends a month later
+FAN = [keys.fan, keys.todo, keys.again, keys.live, keys.over, keys.died, keys.bad]
 MAKERS = [function for _, function in inspect.getmembers(keys, inspect.isfunction)]
 
 
@@ -86,6 +87,7 @@ async def test_types(store: Store) -> None:
     await builders.enqueue(store, *(builders.occurrence("rated", job) for job in ("a", "b")))
     await builders.claim(store, n=9)
     await builders.seed(store, State.HELD, job="held")
+    fanned = await fans.leave_traces(store)
     await builders.enqueue(store, builders.occurrence(job="queued", handler="mail.send"))
     await Limiter(store).limit(GROUP, GroupLimits(handlers={builders.HANDLER: 9}, tenants=rated))
     await store.lead(GROUP, "s1", HOUR_MS, wanted=True)
@@ -109,6 +111,7 @@ async def test_types(store: Store) -> None:
     }
     for maker in MAKERS:
         parameters["name"] = revision.name if maker is keys.revision else "acme"
+        parameters["job_id"] = fanned if maker in FAN else job_id
         needed = inspect.signature(maker).parameters.values()
         key = maker(*(parameters[p.name] for p in needed if p.default is p.empty))
         kind = await store.link.command("TYPE", key)

@@ -1,14 +1,17 @@
 """Every pair of state and operation, on a real store, against the table in `state.py`."""
 
+from collections.abc import Mapping
 from itertools import product
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
 from rota.common import keys
+from rota.common.job import Tasks
 from rota.common.state import TRANSITIONS, Operation, State
 from rota.common.store import Store
-from tests.support import builders, calls
+from tests.support import builders, calls, fans
 from tests.support.builders import GROUP, HOUR_MS, WORKER
 
 
@@ -24,8 +27,16 @@ class Move(NamedTuple):
     cancelled: bool = False  # whether somebody has cancelled the run before
     rest_ms: int = 0  # that a run which is given back rests
     limited: bool = False  # whether its tenant has as many runs as it may
+    request: Mapping[str, Any] = MappingProxyType({})  # fields of its request beside the usual ones
+    mending: bool = False  # whether it has failed, and is in the hands of the handler for that
+    planned: int = 0  # tasks that it planned
+    busy: bool = False  # whether one of those is running
+    failed: bool = False  # whether one of those is dead, and with it the run
 
 
+PHASES: dict[str, Any] = {"phases": (fans.LATER,)}
+MENDED: dict[str, Any] = {"on_failure": fans.MEND}
+EARLY: dict[str, Any] = {"request": {"tasks": Tasks(early=True)}, "planned": 1, "busy": True}
 MOVES = [
     Move(None, Operation.ENQUEUE, State.QUEUED),
     Move(State.QUEUED, Operation.CLAIM, State.RUNNING),
@@ -40,6 +51,21 @@ MOVES = [
     Move(State.HELD, Operation.ADOPT, State.RUNNING),
     Move(State.RUNNING, Operation.ADOPT, State.RUNNING),
     Move(State.RETRYING, Operation.ADOPT, State.RUNNING),
+    Move(State.FANNED, Operation.ADOPT, State.RUNNING),
+    Move(State.RUNNING, Operation.PLAN, State.RUNNING),
+    Move(State.RUNNING, Operation.ADVANCE, State.SUCCEEDED),
+    Move(State.RUNNING, Operation.ADVANCE, State.QUEUED, request=PHASES),
+    Move(State.RUNNING, Operation.ADVANCE, State.CANCELLED, request=PHASES, cancelled=True),
+    Move(State.RUNNING, Operation.ADVANCE, State.FANNED, planned=1),
+    Move(State.RUNNING, Operation.ADVANCE, State.DEAD, request=MENDED, mending=True),
+    Move(State.RUNNING, Operation.COMPLETE, State.QUEUED, request=MENDED, outcome="dead"),
+    Move(State.RUNNING, Operation.COMPLETE, State.FANNED, **EARLY, outcome="dead"),
+    Move(State.RUNNING, Operation.RETRY, State.FANNED, **EARLY, cancelled=True),
+    Move(State.RUNNING, Operation.RELEASE, State.FANNED, **EARLY, cancelled=True),
+    Move(State.RUNNING, Operation.RESCUE, State.FANNED, **EARLY, attempts=1),
+    Move(State.FANNED, Operation.CANCEL, State.CANCELLED),
+    Move(State.FANNED, Operation.CANCEL, State.FANNED, busy=True),
+    Move(State.DEAD, Operation.REPLAY, State.FANNED, failed=True),
     Move(State.RUNNING, Operation.COMPLETE, State.SUCCEEDED),
     Move(State.RUNNING, Operation.COMPLETE, State.DEAD, outcome="dead"),
     Move(State.RUNNING, Operation.RETRY, State.RETRYING),
@@ -74,6 +100,8 @@ def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]
         Operation.ADOPT: [b"lost"],
         # The fence is that of the accepted report: this is the same one, sent again.
         Operation.COMPLETE: [b"completed" if over else b"stale"],
+        Operation.PLAN: [b"stale", 0],
+        Operation.ADVANCE: [b"completed" if over or state is State.FANNED else b"stale"],
         Operation.RETRY: [b"retrying" if state is State.RETRYING else b"stale"],
         Operation.RELEASE: [b"stale"],
         Operation.PROMOTE: [0, -1],
@@ -83,6 +111,11 @@ def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]
         Operation.PURGE: [b"unknown"],
     }
     return words[operation]
+
+
+def _extras(move: Move) -> dict[str, Any]:
+    names = ("mending", "planned", "busy", "failed")
+    return {name: getattr(move, name) for name in names}
 
 
 def test_moves_are_complete() -> None:
@@ -95,7 +128,7 @@ def test_moves_are_complete() -> None:
 @pytest.mark.parametrize("move", MOVES, ids=lambda m: f"{m.before}-{m.operation}-{m.after}")
 async def test_lawful_move(store: Store, move: Move) -> None:
     """A lawful operation brings the run into the state that the table says."""
-    seeded = await builders.seed(store, move.before, attempts=move.attempts)
+    seeded = await fans.seed(store, move.before, move.attempts, move.request, **_extras(move))
     if move.cancelled:
         await calls.call(
             store, Operation.CANCEL, calls.arguments(Operation.CANCEL, seeded, move.worker)
@@ -106,7 +139,9 @@ async def test_lawful_move(store: Store, move: Move) -> None:
         )
     if move.operation in (Operation.PROMOTE, Operation.RESCUE):
         await builders.shift(store, HOUR_MS)
-    args = calls.arguments(move.operation, seeded, move.worker, move.outcome, move.rest_ms)
+    args = calls.arguments(
+        move.operation, seeded, move.worker, move.outcome, move.rest_ms, tasks=move.planned
+    )
     await calls.call(store, move.operation, args)
 
     assert move.after == await builders.state_of(store, seeded.occurrence.job_id)

@@ -1,17 +1,19 @@
 """A configuration is held against what the running workers serve."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rota.common import keys
 from rota.common.catalog import Catalog
+from rota.common.job import Phase
 from rota.common.registration import Registration
 from rota.common.store import Store
 from rota.common.worker_info import HandlerInfo
 from rota.scheduler import live_check
 from rota.scheduler.live_check import Mismatch
-from rota.worker import Context, Jobs
+from rota.worker import Context, Jobs, TaskSpec
 from tests.support import builders
 from tests.support.builders import GROUP, WORKER
 from tests.support.definitions import config, job
@@ -27,6 +29,12 @@ async def import_orders(ctx: Context, source: str, limit: int = 100) -> None:
 @handlers.handler("db.vacuum")
 def vacuum(ctx: Context) -> None:
     """Take nothing."""
+
+
+@handlers.planner("orders.plan", tasks="orders.part")
+def plan(ctx: Context) -> Iterator[TaskSpec]:
+    """Plan tasks for a handler that nobody serves."""
+    yield TaskSpec()
 
 
 INFOS: list[HandlerInfo] = [handler.info() for handler in handlers.handlers.values()]
@@ -108,3 +116,17 @@ async def test_silent_worker(store: Store) -> None:
     (found,) = await live_check.compare(config(job(every="1h")), Catalog(store.link))
 
     assert "no worker in group gold serves this handler" == found.reason
+
+
+async def test_phases_and_tasks(store: Store) -> None:
+    """Each handler that a job needs is looked for: of phases, for failures, and of tasks."""
+    gone = Phase(handler="no.such")
+    found = [
+        *await compare(store, "db.vacuum", phases=(gone,), on_failure=gone),
+        *await compare(store, "orders.plan"),
+    ]
+
+    assert [
+        ("no.such", f"no worker in group {GROUP} serves this handler"),
+        ("orders.plan", f"no worker in group {GROUP} serves orders.part, which is to do its tasks"),
+    ] == [(each.handler, each.reason) for each in found]

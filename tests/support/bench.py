@@ -15,6 +15,7 @@ from rota.common.store import Store
 from rota.worker import Jobs
 from rota.worker.children import Children
 from rota.worker.held import HeldRun
+from rota.worker.planner import Planner
 from rota.worker.runner import Runner
 from rota.worker.scribe import Scribe
 from rota.worker.stall import Stall
@@ -22,6 +23,9 @@ from tests.support.builders import DUE_MS, GROUP, HANDLER
 from tests.support.logbook import Logbook
 
 Report = Ended | Resting | None
+
+
+NOWHERE = "redis://127.0.0.1:1/0"
 
 
 class Bench:
@@ -64,7 +68,8 @@ async def bench(jobs: Jobs, stall: Stall | None = None) -> AsyncIterator[Bench]:
             children=children,
             threads=threads,
             stall=stall or Stall(clock=SystemClock(), log=logbook.log),
-            scribe=Scribe(store=Store(Link("redis://127.0.0.1:1")), log=logbook.log),  # not started
+            scribe=Scribe(store=Store(Link(NOWHERE)), log=logbook.log),  # not started
+            planner=Planner(Store(Link(NOWHERE)), threads, SystemClock()),
             clock=SystemClock(),
             log=logbook.log,
         )

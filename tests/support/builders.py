@@ -6,9 +6,12 @@ All ids follow from the arguments: the job `import` of tenant `acme` in group `g
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from rota.common import keys, message
 from rota.common.job import job_id
-from rota.common.message import Completion
+from rota.common.message import Completion, Task
+from rota.common.planning import Planning
 from rota.common.registration import Registration
 from rota.common.run import Adoption, Claim, Claimed, Ended, Occurrence, Resting
 from rota.common.scripts import GATE_MS
@@ -196,9 +199,20 @@ async def seed(store: Store, state: State | None, group: str = GROUP, **over: An
         run = (await claim(store, group=group)).runs[0]
     if state is State.RETRYING:
         await retry(store, run)
+    elif state is State.FANNED:
+        await _fan_out(store, run)
     elif state in (State.SUCCEEDED, State.DEAD, State.CANCELLED):
         await complete(store, run, state.value)
     return Seeded(wanted, run)
+
+
+async def _fan_out(store: Store, run: Claimed) -> None:
+    """Let a run wait for a task whose handler nobody serves."""
+    planning = Planning(store, run, message.decode_request(run.body), "nobody.serves")
+    await planning.add(0, [Task(msgspec.Raw(b"\x80"))])
+    report = ended(run)._replace(tasks=1)
+    await store.exchange(WORKER, [report], [], {})
+    await claim(store, worker="other", group=run.group)
 
 
 async def state_of(store: Store, job_id: str, group: str = GROUP) -> State | None:

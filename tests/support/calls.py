@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
-from rota.common import keys, scripts
+from rota.common import keys, message, scripts
 from rota.common.link import Call
+from rota.common.message import Plan
 from rota.common.state import Operation
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
 
+_PLAN = Plan(handler=HANDLER, attempts=1, early=False, at_once=False, stagger_ms=0)
 _LUA = resources.files("rota.common") / "lua"
 _APART = {*scripts.LIBRARY, scripts.SWITCH, scripts.PAUSE}  # these stand alone
 SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - _APART)
@@ -30,10 +32,12 @@ def arguments(
     worker: str = WORKER,
     outcome: str = "succeeded",
     rest_ms: int = 0,
+    *,
+    tasks: int = 0,
 ) -> Sequence[Any]:
     """Return what `operation` is called with, behind the epoch, to act on the run.
 
-    `rest_ms` is for a run that is given back.
+    `rest_ms` is for a run that is given back, `tasks` for one that has planned so many.
     """
     run = seeded.run
     body = builders.completion(run, outcome)
@@ -47,6 +51,8 @@ def arguments(
             *(worker, LEASE_MS, run.job_id, run.fence + 1, "acme", "import", HANDLER),
             *(run.due_ms, 2, 3, run.body),
         ),
+        Operation.PLAN: (run.job_id, run.fence, 0, message.encode(_PLAN), run.body),
+        Operation.ADVANCE: (run.job_id, run.fence, run.due_ms, body, b"", run.body, tasks),
         Operation.COMPLETE: (run.job_id, run.fence, run.due_ms, outcome, body, b""),
         Operation.RETRY: (run.job_id, run.fence, 10_000, body),
         Operation.RELEASE: (run.job_id, run.fence, rest_ms),

@@ -18,6 +18,7 @@ def job(
     after: str = "",
     at: str = "",
     between: str = "",
+    completed: str = "",
     timezone: str = "UTC",
     **over: Any,
 ) -> Job:
@@ -27,6 +28,10 @@ def job(
     """
     tenant, _, name = ref.partition("/")
     written = {"cron": cron, "every": every, "after": after, "at": at, "between": between}
+    if completed:
+        schedule = Schedule(kind="on", completed=completed)
+        named: dict[str, Any] = {"group": GROUP, "handler": HANDLER, "schedule": schedule} | over
+        return Job(tenant=tenant, name=name, **named)
     (kind,) = (kind for kind, text in written.items() if text)
     timing: dict[str, Any] = {"kind": kind, "timezone": timezone}
     if kind in ("every", "after"):

@@ -32,6 +32,13 @@ _RECENT = 40  # occurrences that are sent, cancelled or replayed again
 _RESTS = [k * GRID_MS + GRID_MS // 2 for k in range(4)]
 _CLOCK = SystemClock()
 
+# What only runs with tasks and phases do: see `fan_walk`.
+OF_FANS: set[Move] = {
+    (before, operation, after)
+    for (before, operation), states in TRANSITIONS.items()
+    for after in states
+    if operation in (Operation.PLAN, Operation.ADVANCE) or State.FANNED in (before, after)
+} | {(State.RUNNING, Operation.COMPLETE, State.QUEUED)}
 Step = Callable[[], Awaitable[object]]
 
 
@@ -65,7 +72,7 @@ class Stateful:
             for (before, operation), states in TRANSITIONS.items()
             for after in states or (None,)
         }
-        return {move for move in moves if move[1] is not Operation.ADOPT}
+        return {move for move in moves if move[1] is not Operation.ADOPT} - OF_FANS
 
     async def begin(self) -> None:
         """Let the group begin: a store that never had it draws its first fence."""

@@ -8,7 +8,7 @@ from rota.common.store import Store
 from tests.support import backup, builders
 from tests.support.builders import GROUP
 from tests.support.model import GRID_MS, LEASE_MS, Model, Move, ref_of
-from tests.support.stateful import HANDLERS, Stateful, Step
+from tests.support.stateful import HANDLERS, OF_FANS, Stateful, Step
 
 _DISASTER = 0.002  # how likely it is that a step loses everything
 
@@ -40,7 +40,7 @@ class StatefulLoss(Stateful):
             (before, operation, after)
             for (before, operation), states in TRANSITIONS.items()
             for after in states or (None,)
-        }
+        } - OF_FANS
 
     async def change_server(self) -> str:
         """Let the store be served by another process."""

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota.common import message
-from rota.common.job import Job, Retry, Schedule
-from rota.common.message import Completion, Failure, JobRequest
+from rota.common.job import Job, Phase, Retry, Schedule
+from rota.common.message import Completion, Failure, JobRequest, Task
 
 JOB = Job(
     tenant="acme",
@@ -130,3 +130,42 @@ def test_messages_are_small() -> None:
     plain = Job(tenant="t", name="j", group="g", handler="h", schedule=Schedule(kind="every"))
 
     assert len(message.encode(message.request_for(plain))) < 100
+
+
+PHASES = msgspec.structs.replace(
+    JOB,
+    phases=(Phase(handler="second", retry=Retry(attempts=2), retry_on=("OSError",)),),
+    on_failure=Phase(handler="mend", timeout_ms=7),
+)
+
+
+@pytest.mark.parametrize(
+    ("phase", "handler", "attempts"), [(1, "orders.import", 5), (2, "second", 2), (3, "mend", 3)]
+)
+def test_phases(phase: int, handler: str, attempts: int) -> None:
+    """A worker reads of the request what holds for the phase that its run is in."""
+    body = message.encode(message.request_for(PHASES))
+    if phase > 1:
+        body = b"\x92" + body + bytes([phase])  # as `phases.lua` puts it together
+    request = message.decode_request(body)
+
+    assert (phase, handler, attempts) == (request.phase, request.handler, request.retry.attempts)
+    assert JOB.args == msgspec.msgpack.decode(request.args)
+
+
+def test_unknown_phase() -> None:
+    """A request has no phase behind that for failures."""
+    body = b"\x92" + message.encode(message.request_for(PHASES)) + b"\x04"
+    with pytest.raises(ValueError, match="request without a phase 4"):
+        message.decode_request(body)
+
+
+def test_task() -> None:
+    """A task is a request with arguments of its own, as `tasks.lua` puts it together."""
+    task = Task(msgspec.Raw(message.encode({"parts": [1]})), "shard", 2.5)
+    body = b"\x93" + message.encode(message.request_for(JOB)) + b"\x02" + message.encode(task)
+    request = message.decode_request(body)
+
+    assert request.task
+    assert ("shard", 2.5, 2) == (request.task.key, request.task.size, request.phase)
+    assert {"parts": [1]} == msgspec.msgpack.decode(request.args)

@@ -50,9 +50,10 @@ def only(tmp_path: Path, content: str) -> Problem:
          "expected the name of a handler, such as orders.import, got true", ""),
         ("{every: 1s}", 8, "missing field `handler`",
          "write the name that a worker registered, such as orders.import"),
-        ("{handler: h}", 8, "missing a schedule", "add one of cron, every, after, at and between"),
+        ("{handler: h}", 8, "missing a schedule",
+         "add one of cron, every, after, at, between and on"),
         ("{handler: h, every: 1s, after: 1s}", 35,
-         "a job has one of cron, every, after, at and between; this has `every` already",
+         "a job has one of cron, every, after, at, between and on; this has `every` already",
          "delete one of them"),
         ("{handler: h, at: tomorrow}", 28,
          ("'tomorrow' is no date and time; write for example 2026-12-24 18:00, as the clock of the "
@@ -120,9 +121,11 @@ def only(tmp_path: Path, content: str) -> Problem:
         ("{handler: h, every: 1s, retires: 3}", 35, "unknown field `retires`",
          "did you mean `retry`?"),
         ("{handler: h, every: 1s, zzz: 3}", 35, "unknown field `zzz`",
-         ("known fields are handler, cron, every, after, at, between, phase, jitter, args, "
-          "timezone, dst, blackout, timeout, kill_after, overlap, misfire, max_lateness, "
-          "max_catch_up, retry, pause_after_failures, probe_after, fresh_within, priority")),
+         ("known fields are handler, phases, on_failure, cron, every, after, at, between, on, "
+          "phase, jitter, args, timezone, dst, blackout, timeout, kill_after, overlap, misfire, "
+          "max_lateness, max_catch_up, retry, pause_after_failures, probe_after, fresh_within, "
+          "retry_on, max_task_size, unsplittable, start_while_planning, dead_task, "
+          "stagger, priority")),
         ("{handler: h, every: 1s, timezone: Europe/Berln}", 45, "unknown time zone `Europe/Berln`",
          "did you mean `Europe/Berlin`?"),
         ("{handler: h, every: 1s, timezone: berlin}", 45, "unknown time zone `berlin`",
@@ -213,7 +216,7 @@ def test_a_wrong_job_is_told_at_the_value_that_is_wrong(
         ("{group: gold, use: [t], jobs: {jj: ~}}", (3, 40),
          "no template brings a job `jj` that null could leave out", "did you mean `j`?"),
         ("{group: gold, use: [t], jobs: {j: {every: 1s, cron: '@daily'}}}", (3, 55),
-         "a job has one of cron, every, after, at and between; this has `every` already",
+         "a job has one of cron, every, after, at, between and on; this has `every` already",
          "delete one of them"),
         ("{group: gold, use: [t], jobs: {j: {phase: 1h}}}", (3, 51),
          "phase, 1h, lies outside of the period, 1h", None),

@@ -11,7 +11,7 @@ from rota.common.job import Misfire, Overlap
 from rota.scheduler import config
 
 TROUBLE = ("pause_after_failures", "probe_after", "fresh_within")
-KINDS = ("cron", "every", "after", "at", "between")
+KINDS = ("cron", "every", "after", "at", "between", "on")
 
 
 def definitions() -> dict[str, Any]:
@@ -51,10 +51,13 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert ["fold", "gap"] == fields["DstSpec"]
     assert ["between", "from", "reason", "to"] == fields["BlackoutSpec"]
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
+    phase = ["retry_on", "max_task_size", "unsplittable", "start_while_planning", "dead_task",
+             "stagger"]  # fmt: skip
+    assert sorted(["handler", "timeout", "retry", *phase]) == fields["PhaseSpec"]
     assert sorted(
         ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
          "timezone", "dst", "blackout", "timeout", "kill_after", *rules, "retry", "priority",
-         *TROUBLE]
+         *TROUBLE, "on", "phases", "on_failure", *phase]
     ) == fields["JobSpec"]  # fmt: skip
 
 
@@ -62,7 +65,7 @@ def test_the_schema_helps_while_typing() -> None:
     """Fields come with a description, examples, patterns and bounds."""
     job = definitions()["JobSpec"]["properties"]
 
-    assert all("description" in job[name] for name in job.keys() - {"retry", "dst"})
+    assert all("description" in job[name] for name in job.keys() - {"retry", "dst", "on"})
     assert ["15m", "1h30m"] == job["every"]["examples"]
     assert names.HANDLER_PATTERN == job["handler"]["pattern"]
     assert [*get_args(Overlap)] == job["overlap"]["enum"]
@@ -76,9 +79,11 @@ def test_the_schema_wants_templates_complete_and_tenants_jobs_of_one_kind() -> N
     template = definitions()["TemplateJob"]
     tenant = definitions()["TenantSpec"]
 
-    assert ["handler"] == template["required"]
+    assert [[{"required": ["handler"]}, {"required": ["phases"]}]] == [
+        each["anyOf"] for each in template["allOf"]
+    ]
     assert [{"required": [kind]} for kind in KINDS] == template["anyOf"]
-    assert {*KINDS, "phase", "jitter"} == set(definitions()["JobSpec"]["dependencies"])
+    assert {*KINDS, "phase", "jitter", "phases"} == set(definitions()["JobSpec"]["dependencies"])
     assert ["group"] == tenant["required"]
     assert {"type": "null"} in tenant["properties"]["jobs"]["additionalProperties"]["anyOf"]
 
@@ -101,6 +106,11 @@ def test_the_schema_wants_templates_complete_and_tenants_jobs_of_one_kind() -> N
         ({"blackout": [{"from": "2026-12-24 00:00"}]}, False),
         ({"blackout": [{"between": "08:00..18:00", "to": "2027-01-02 06:00"}]}, False),
         ({"blackout": [{}]}, False),
+        ({"every": "5m", "phases": [{"handler": "h", "max_task_size": 5}]}, True),
+        ({"every": "5m", "phases": [{"handler": "h"}], "handler": "h"}, False),
+        ({"every": "5m", "phases": []}, False),
+        ({"every": "5m", "phases": [{"retry": {"attempts": 2}}]}, False),
+        ({"handler": "h", "every": "5m", "dead_task": "ignore"}, False),
     ],
 )  # fmt: skip
 def test_the_schema_knows_what_goes_together(job: dict[str, Any], accepted: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rota.common.errors import UsageError
-from rota.worker import Context, Jobs
+from rota.worker import Context, Jobs, TaskSpec
 from rota.worker.arguments import HandlerError
 from rota.worker.registry import load_app
 
@@ -215,3 +215,43 @@ def test_load_malformed(target: str) -> None:
 def test_load_file_name() -> None:
     """Who gives a file is told the module's name."""
     assert "such as jobs" in usage_error("app/jobs.py")
+
+
+def planner_error(function: Any, tasks: Any = "a.part") -> str:
+    """Return why `function` can't be registered as a planner."""
+    with pytest.raises(HandlerError) as caught:
+        Jobs().planner("a.plan", tasks=tasks)(function)
+    return str(caught.value)
+
+
+def test_planners() -> None:
+    """A generator may be a planner, async or not; it names the handler of its tasks."""
+    jobs = Jobs()
+
+    @jobs.planner("a.plan", tasks="a.part")
+    async def plan(ctx: Context, count: int) -> AsyncIterator[TaskSpec]:
+        yield TaskSpec()
+
+    @jobs.planner("b.plan", tasks="b.part")
+    def plan_in_thread(ctx: Context) -> Iterator[TaskSpec]:
+        yield TaskSpec()
+
+    infos = [handler.info() for handler in jobs.handlers.values()]
+
+    assert [("loop", "a.part"), ("thread", "b.part")] == [(i.isolation, i.tasks) for i in infos]
+    assert ["count"] == infos[0].schema["required"]
+
+
+def test_no_planners() -> None:
+    """What yields nothing, or names no handler for its tasks, is no planner."""
+
+    def stream(ctx: Context) -> Iterator[TaskSpec]:
+        yield TaskSpec()
+
+    assert "it must yield TaskSpecs" in planner_error(lambda ctx: [])
+    assert "must name the handler of its tasks" in planner_error(stream, tasks="")
+    assert "its first parameter" in planner_error(_without_context)
+
+
+def _without_context() -> Iterator[TaskSpec]:
+    yield TaskSpec()

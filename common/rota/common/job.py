@@ -23,16 +23,41 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     max_backoff_ms: int = 600_000  # the longest rest
 
 
+class Tasks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the tasks of a planner must keep to."""
+
+    max_size: float = 0.0  # of one task, in the unit of the planner's sizes; 0 is no limit
+    alone: bool = False  # a spec above it that can't be split is a task; else planning fails
+    early: bool = False  # tasks run while planning goes on; else when all are planned
+    at_once: bool = False  # a dead task stops the others; else they go on
+    stagger_ms: int = 0  # from the start of one task to that of the next
+
+
+FREE = Tasks()  # what binds no task; one object, so that a request need not carry it
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the steps that a run passes, each by a handler of its own."""
+
+    handler: str
+    timeout_ms: int = 900_000  # how long one attempt may run
+    retry: Retry = Retry()
+    retry_on: tuple[str, ...] = ()  # names of errors; others are final. None: all are tried again
+    tasks: Tasks = FREE
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When a job is due. Texts are as written in the configuration, and were checked there."""
 
-    # crontab, fixed rate, fixed delay after completion, once, once a day within a window
-    kind: Literal["cron", "every", "after", "at", "between"]
+    # crontab, fixed rate, fixed delay after completion, once, once a day within a window, on the
+    # success of another job
+    kind: Literal["cron", "every", "after", "at", "between", "on"]
     cron: str = ""  # the five crontab fields, for kind `cron`
     period_ms: int = 0  # the rate or the delay, for kinds `every` and `after`
     phase_ms: int | None = None  # for `every`: where in the period, from 1970 on; None: by hash
     at: str = ""  # `2026-12-24 18:00`, for kind `at`
     between: str = ""  # `mon-fri 02:00..04:00`, for kind `between`
+    completed: str = ""  # the tenant's job whose success starts it, for kind `on`
     jitter_ms: int = 0  # each occurrence is due later by the job's own share of this, by hash
     timezone: str = "UTC"  # the IANA zone of `cron`, `at`, `between` and of the blackouts
     gap: Gap | None = None  # what becomes of times that the clock skips; None: as the kind has it
@@ -67,6 +92,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_ms: int = 900_000  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = Retry()
+    retry_on: tuple[str, ...] = ()  # as in `Phase`
+    tasks: Tasks = FREE
+    phases: tuple[Phase, ...] = ()  # behind the first one, which is described by the fields above
+    on_failure: Phase | None = None  # what is called, once, when a phase has failed
     overlap: Overlap = "skip"  # what to do when due while the last run is not over
     misfire: Misfire = "once"  # what to do with what nobody sent when it was due
     max_lateness_ms: int = 0  # what is later than that is not run any more; 0 is no limit
@@ -75,6 +104,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     probe_after_ms: int = PROBE_AFTER_MS  # how long it rests then, until one run is tried
     fresh_within_ms: int = 0  # how old its last success may be; 0: as old as can be
     priority: Priority = "normal"  # among the queued runs of its own tenant
+
+    @property
+    def handlers(self) -> tuple[str, ...]:
+        """Return the handlers of all phases, and the one for failures, each once."""
+        all_phases = (*self.phases, *([self.on_failure] if self.on_failure else []))
+        return tuple(dict.fromkeys((self.handler, *(phase.handler for phase in all_phases))))
 
     @property
     def ref(self) -> str:

@@ -79,6 +79,50 @@ def run(group: str, job_id: str) -> str:
     return f"{root(group)}:j:{job_id}"
 
 
+def fan(group: str, job_id: str) -> str:
+    """Return the HASH of what a run has fanned out into. Gone with it, or a week after its death.
+
+    phase, fence (of its planner), planned, base (their numbers begin behind it), whole (once all
+    are planned), and how many tasks have succeeded, are dead and cancelled; handler, attempts,
+    request, early, at_once and stagger (ms) of its tasks; next (when one may start, ms), short
+    (those queued too few). All keys of a fan-out live as long as this one.
+    """
+    return f"{root(group)}:f:{job_id}"
+
+
+def todo(group: str, job_id: str) -> str:
+    """Return the ZSET of tasks that wait to be queued, number and task, largest first. Gone empty.
+
+    The number has eight digits, the task is msgpack; the score is the size, negated.
+    """
+    return f"{root(group)}:todo:{job_id}"
+
+
+def again(group: str, job_id: str) -> str:
+    """Return the ZSET of dead tasks, as in `todo`, for a replay. Gone with the fan-out."""
+    return f"{root(group)}:again:{job_id}"
+
+
+def live(group: str, job_id: str) -> str:
+    """Return the SET of numbers of tasks that are queued, resting or running. Gone when empty."""
+    return f"{root(group)}:live:{job_id}"
+
+
+def over(group: str, job_id: str) -> str:
+    """Return the STRING of bits, by number, of tasks that succeeded. Gone with the fan-out."""
+    return f"{root(group)}:over:{job_id}"
+
+
+def died(group: str, job_id: str) -> str:
+    """Return the STRING of bits, by number, of tasks that are dead. Gone with the fan-out."""
+    return f"{root(group)}:died:{job_id}"
+
+
+def bad(group: str, job_id: str) -> str:
+    """Return the HASH of why tasks are dead, the first 100, by number. Gone with the fan-out."""
+    return f"{root(group)}:bad:{job_id}"
+
+
 def queue(group: str, tenant: str, ring: str = "", priority: str = "normal") -> str:
     """Return the LIST of a tenant's queued job_ids. Gone when empty.
 

@@ -7,13 +7,31 @@ from typing import Any, Literal
 
 import msgspec
 
-from rota.common.job import KILL_AFTER_MS, Job, Retry
+from rota.common.job import FREE, KILL_AFTER_MS, Job, Phase, Retry, Tasks
 
 VERSION = 1
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_RESULT_BYTES = 16 * 1024
 
 Outcome = Literal["succeeded", "retrying", "dead", "cancelled"]
+
+
+class Task(msgspec.Struct, frozen=True, array_like=True):
+    """What distinguishes a task from the others that its run has planned."""
+
+    args: msgspec.Raw  # a msgpack map, decoded by the handler's own types
+    key: str = ""  # the shard that it belongs to
+    size: float = 0.0  # in the unit of the planner's sizes
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for all tasks of a planner. `plan.lua` reads it."""
+
+    handler: str  # that is called for each
+    attempts: int
+    early: bool
+    at_once: bool
+    stagger_ms: int
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,6 +51,13 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: Retry = Retry()  # how often and how soon to try again
     beside: bool = False  # whether other runs of the job may be under way meanwhile
     missed: tuple[int, ...] = ()  # due times that this run makes up for, too, ms; in order
+    retry_on: tuple[str, ...] = ()  # names of errors; others are final. None: all are tried again
+    tasks: Tasks = FREE  # for a planner
+    phases: tuple[Phase, ...] = ()  # behind the first one
+    on_failure: Phase | None = None
+    # These two are told beside the request, in front and behind: see `decode_request`.
+    phase: int = 1
+    task: Task | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,8 +92,16 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.tenant}/{self.job}"
 
 
+class _Step(msgspec.Struct, frozen=True, array_like=True):
+    request: JobRequest
+    phase: int
+    task: Task | None = None
+
+
 _encoder = msgspec.msgpack.Encoder()
 _request = msgspec.msgpack.Decoder(JobRequest)
+_step = msgspec.msgpack.Decoder(_Step)
+_ARRAYS = (b"\x92", b"\x93")  # what a msgpack array of two or three begins with
 _completion = msgspec.msgpack.Decoder(Completion)
 
 
@@ -78,14 +111,38 @@ def encode(message: Any) -> bytes:
 
 
 def decode_request(body: bytes) -> JobRequest:
-    """Return the request in `body`; raises `ValueError` if malformed or of another version."""
+    """Return the request in `body`; raises `ValueError` if malformed or of another version.
+
+    A body is a request; or an array of a request, the number of a phase, and perhaps a task. The
+    request is returned as it is for that phase or task.
+    """
     try:
-        request = _request.decode(body)
+        stepped = body.startswith(_ARRAYS)
+        request = _stepped(_step.decode(body)) if stepped else _request.decode(body)
     except RecursionError:
         raise ValueError("request is nested too deeply") from None
     if request.v != VERSION:
         raise ValueError(f"request of version {request.v}; this worker knows version {VERSION}")
     return request
+
+
+def _stepped(step: _Step) -> JobRequest:
+    request, number, task = step.request, step.phase, step.task
+    if task is not None:
+        return msgspec.structs.replace(request, phase=number, task=task, args=task.args)
+    later = (*request.phases, *([request.on_failure] if request.on_failure else []))
+    if not 1 < number <= len(later) + 1:
+        raise ValueError(f"request without a phase {number}")
+    phase = later[number - 2]
+    return msgspec.structs.replace(
+        request,
+        phase=number,
+        handler=phase.handler,
+        timeout_ms=phase.timeout_ms,
+        retry=phase.retry,
+        retry_on=phase.retry_on,
+        tasks=phase.tasks,
+    )
 
 
 def decode_completion(body: bytes) -> Completion:
@@ -108,4 +165,8 @@ def request_for(job: Job, missed: tuple[int, ...] = ()) -> JobRequest:
         retry=job.retry,
         beside=job.overlap == "allow",
         missed=missed,
+        retry_on=job.retry_on,
+        tasks=job.tasks,
+        phases=job.phases,
+        on_failure=job.on_failure,
     )

@@ -60,12 +60,21 @@ class Claim(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A run that is over for good."""
+    """A run that is over for good, unless it has phases or tasks and goes on with those."""
 
     run: Claimed
     outcome: str  # succeeded, dead or cancelled
     completion: bytes
     result: bytes  # msgpack, or empty
+    tasks: int | None = None  # how many it planned; None if it has ended, whatever it planned
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """Return what `complete.lua` is told or, if it may go on, `advance.lua`."""
+        run = self.run
+        if self.tasks is None:
+            return (*run[1:3], run.due_ms, self.outcome, self.completion, self.result)
+        return (*run[1:3], run.due_ms, self.completion, self.result, run.body, self.tasks)
 
 
 class Resting(NamedTuple):

@@ -18,6 +18,8 @@ class State(StrEnum):
     """A worker holds the lease; its completion, or the end of the lease, moves it out."""
     RETRYING = "retrying"
     """Failed, rests before the next attempt; the scheduler's sweep moves it out when due."""
+    FANNED = "fanned"
+    """Waits for its tasks, without a lease; the end of the last one moves it out."""
     SUCCEEDED = "succeeded"
     """Final. Kept only as long as the request asked."""
     DEAD = "dead"
@@ -26,7 +28,7 @@ class State(StrEnum):
     """Final: somebody cancelled it. Kept only as long as the request asked."""
 
 
-IN_FLIGHT = frozenset({State.QUEUED, State.HELD, State.RUNNING, State.RETRYING})
+IN_FLIGHT = frozenset({State.QUEUED, State.HELD, State.RUNNING, State.RETRYING, State.FANNED})
 
 
 class Operation(StrEnum):
@@ -37,6 +39,8 @@ class Operation(StrEnum):
     RENEW = "renew"
     PROGRESS = "progress"
     ADOPT = "adopt"
+    PLAN = "plan"
+    ADVANCE = "advance"
     COMPLETE = "complete"
     RETRY = "retry"
     RELEASE = "release"
@@ -58,20 +62,31 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (State.HELD, Operation.ADOPT): (State.RUNNING,),
     (State.RUNNING, Operation.ADOPT): (State.RUNNING,),
     (State.RETRYING, Operation.ADOPT): (State.RUNNING,),
-    (State.RUNNING, Operation.COMPLETE): (State.SUCCEEDED, State.DEAD, State.CANCELLED),
-    (State.RUNNING, Operation.RETRY): (State.RETRYING, State.CANCELLED),
-    (State.RUNNING, Operation.RELEASE): (State.QUEUED, State.RETRYING, State.CANCELLED),
-    (State.RUNNING, Operation.RESCUE): (State.QUEUED, State.DEAD, State.CANCELLED),
+    (State.FANNED, Operation.ADOPT): (State.RUNNING,),
+    (State.RUNNING, Operation.PLAN): (State.RUNNING,),
+    (State.RUNNING, Operation.ADVANCE): (
+        *(State.FANNED, State.QUEUED, State.SUCCEEDED, State.DEAD, State.CANCELLED),
+    ),
+    (State.RUNNING, Operation.COMPLETE): (
+        *(State.SUCCEEDED, State.DEAD, State.CANCELLED, State.QUEUED, State.FANNED),
+    ),
+    (State.RUNNING, Operation.RETRY): (State.RETRYING, State.CANCELLED, State.FANNED),
+    (State.RUNNING, Operation.RELEASE): (
+        *(State.QUEUED, State.RETRYING, State.CANCELLED, State.FANNED),
+    ),
+    (State.RUNNING, Operation.RESCUE): (State.QUEUED, State.DEAD, State.CANCELLED, State.FANNED),
     (State.RETRYING, Operation.PROMOTE): (State.QUEUED,),
     (State.QUEUED, Operation.CANCEL): (State.CANCELLED,),
     (State.HELD, Operation.CANCEL): (State.CANCELLED,),
     (State.RETRYING, Operation.CANCEL): (State.CANCELLED,),
     (State.RUNNING, Operation.CANCEL): (State.RUNNING,),
-    (State.DEAD, Operation.REPLAY): (State.QUEUED,),
+    (State.FANNED, Operation.CANCEL): (State.FANNED, State.CANCELLED),
+    (State.DEAD, Operation.REPLAY): (State.QUEUED, State.FANNED),
     (State.DEAD, Operation.PURGE): (),
 }
 """(state before, operation) -> the states it may lead to; every other pair changes nothing.
-After a purge nothing is left.
+After a purge nothing is left. A `fanned` run is moved by what ends its last task, too: `queued`
+for its next phase, or final. A run that ends while tasks of it run is `fanned` until they are over.
 
 While a group's gate is open nothing is enqueued, claimed, promoted, rescued,
 cancelled or replayed, and a completion

@@ -271,9 +271,9 @@ def _reports(
     """Return one call for each group and operation, and the job_ids that each call reports."""
     grouped: dict[tuple[str, str], tuple[list[Any], list[str]]] = {}
     for end in ended:
-        args, ids = grouped.setdefault((Operation.COMPLETE, end.run.group), ([], []))
-        args += (end.run.job_id, end.run.fence, end.run.due_ms)
-        args += (end.outcome, end.completion, end.result)
+        operation = Operation.COMPLETE if end.tasks is None else Operation.ADVANCE
+        args, ids = grouped.setdefault((operation, end.run.group), ([], []))
+        args += end.values
         ids.append(end.run.job_id)
     for rest in resting:
         args, ids = grouped.setdefault((Operation.RETRY, rest.run.group), ([], []))

@@ -15,6 +15,7 @@ class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     isolation: str  # loop, thread or process
     schema: dict[str, Any]  # JSON Schema of the arguments
+    tasks: str = ""  # the handler of the tasks that it plans; empty if it is no planner
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from rota.common.catalog import Slot
-from rota.common.job import Job
+from rota.common.job import Job, job_id
 
 
 class InFlight(NamedTuple):
@@ -13,6 +13,15 @@ class InFlight(NamedTuple):
     job_id: str
     due_ms: int  # the occurrence that it stands for; 0 for one that somebody triggered
     since: float  # monotonic seconds
+
+    @classmethod
+    def of(cls, job: Job, slot: Slot, now: float) -> "InFlight | None":
+        """Return the run of `job` that its slot tells of, awaited since `now`; None if none is."""
+        if slot.run is None:
+            return None
+        due_ms = slot.due_ms or 0
+        scheduled = due_ms and slot.run == job_id(job.ref, due_ms)
+        return cls(job, slot.run, due_ms if scheduled else 0, now)
 
     def unknown_to(self, slot: Slot) -> bool:
         """Tell whether the store knows nothing of it: it lost it, or never got it."""

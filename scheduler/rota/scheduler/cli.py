@@ -15,6 +15,7 @@ from rota.scheduler import (
     runs_cli,
     session,
     shares_cli,
+    tasks_cli,
 )
 from rota.scheduler.options import Output, OutputOption, check_job_id, check_ref
 
@@ -45,6 +46,7 @@ app.add_typer(dead_cli.app, name="dead")
 app.add_typer(runs_cli.app, name="runs")
 app.command()(ledger_cli.why)
 shares_cli.add(app)
+tasks_cli.add(app)
 
 
 def _print_version(given: bool) -> None:

@@ -131,6 +131,7 @@ def _written(job: Job) -> dict[str, Any]:
     told["schedule"] = describe(job)
     told["pause_after_failures"] = job.pause_after_failures or None
     told["fresh_within_ms"] = job.fresh_within_ms or None
+    told["phases"] = {str(number): each for number, each in enumerate(job.phases, 2)} or None
     told["timezone"] = when.timezone
     told["dst"] = {"gap": when.gap, "fold": when.fold}
     told["max_lateness_ms"] = job.max_lateness_ms or None

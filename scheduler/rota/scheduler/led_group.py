@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common import service
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
-from rota.common.job import Job, job_id
+from rota.common.job import Job
 from rota.common.message import Completion
 from rota.common.service import Loop
 from rota.common.store import Store
@@ -20,6 +20,7 @@ from rota.scheduler.engine import Engine
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
 from rota.scheduler.standing import standing
+from rota.scheduler.successor import Successor
 from rota.scheduler.sweeper import Sweeper
 from rota.scheduler.withholding import Withholding
 
@@ -64,6 +65,7 @@ class LedGroup:
         self._loops: list[Loop] = []
         self._watching: list[asyncio.Task[None]] = []
         self._sweeper: Sweeper | None = None
+        self._successor: Successor | None = None
         self._auditor: Auditor | None = None
         self._left: dict[str, InFlight] = {}  # what was under way when we ceased to lead
         self._closed_at = 0.0  # monotonic seconds at which the gate is closed
@@ -81,6 +83,14 @@ class LedGroup:
             after = await self._store.last_completion(self._group)
             slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
             opened_ms = await self._catalog.opened_ms(self._group)
+            self._successor = Successor(
+                self._group,
+                store=self._store,
+                catalog=self._catalog,
+                withhold=self._withholding,
+                log=self._log,
+            )
+            self._successor.follow(self._jobs, self._since)
             self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
             self._auditor = self._build_auditor()
             adopted = await self._take_up_all(slots, opened_ms)
@@ -99,7 +109,7 @@ class LedGroup:
             log=self._log,
             lease_ms=self._lease_ms,
         )
-        self._loops = [self._sweeper, self._auditor, listener, reconciler]
+        self._loops = [self._sweeper, self._successor, self._auditor, listener, reconciler]
         for loop in self._loops:
             self._watching.append(self._watch(loop))
             await loop.start()
@@ -148,6 +158,8 @@ class LedGroup:
         async with self._changing:
             self._jobs, self._since = jobs, since
             if self._leading:
+                assert self._successor is not None
+                self._successor.follow(jobs, since)
                 await self._change()
 
     def forget(self) -> None:
@@ -215,7 +227,7 @@ class LedGroup:
         run, now_ms = self._left.get(job.ref), self._clock.now_ms()
         unknown = run is not None and run.unknown_to(slot)
         if not unknown:
-            run = _in_flight(job, slot, self._clock.monotonic())
+            run = InFlight.of(job, slot, self._clock.monotonic())
         at = standing(job, slot, now_ms, since)
         if run is not None:
             self._awaited.add(run)
@@ -270,13 +282,7 @@ class LedGroup:
             # By our own clock, which the fixed delays are counted with; the store's may differ.
             now_ms = self._clock.now_ms()
             self._engine.finished(completion.ref, completion.job_id, now_ms)
+        if self._successor and completion.outcome == "succeeded":
+            self._successor.wake()
         if self._also:
             self._also(group, completion, at_ms)
-
-
-def _in_flight(job: Job, slot: Slot, now: float) -> InFlight | None:
-    if slot.run is None:
-        return None
-    due_ms = slot.due_ms or 0
-    scheduled = due_ms and slot.run == job_id(job.ref, due_ms)
-    return InFlight(job, slot.run, due_ms if scheduled else 0, now)

@@ -25,16 +25,21 @@ async def compare(config: Config, catalog: Catalog) -> list[Mismatch]:
     for group in config.groups:
         workers = await catalog.live_workers(group)
         served[group] = {handler.name: handler for w in workers for handler in w.handlers}
-    found = (_mismatch(job, served[job.group].get(job.handler)) for job in config.jobs)
+    found = (
+        _mismatch(job, name, served[job.group]) for job in config.jobs for name in job.handlers
+    )
     return [mismatch for mismatch in found if mismatch is not None]
 
 
-def _mismatch(job: Job, handler: HandlerInfo | None) -> Mismatch | None:
+def _mismatch(job: Job, name: str, served: dict[str, HandlerInfo]) -> Mismatch | None:
+    handler = served.get(name)
     if handler is None:
         reason = f"no worker in group {job.group} serves this handler"
+    elif handler.tasks and handler.tasks not in served:
+        reason = f"no worker in group {job.group} serves {handler.tasks}, which is to do its tasks"
     else:
         reason = _argument_error(job.args, handler.schema)
-    return Mismatch(job=job.ref, handler=job.handler, reason=reason) if reason else None
+    return Mismatch(job=job.ref, handler=name, reason=reason) if reason else None
 
 
 def _argument_error(args: dict[str, Any], schema: dict[str, Any]) -> str:

@@ -31,6 +31,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 def describe(job: Job) -> str:
     """Return the schedule of `job` as one writes it: `every 15m`."""
     when = job.schedule
+    if when.completed:
+        return f"on {when.completed}'s success"
     text = when.cron or when.at or when.between or duration.text(when.period_ms)
     parts = [when.kind, text]
     if when.phase_ms is not None:
@@ -75,6 +77,8 @@ def _note(job: Job, moments: list[int], from_ms: int) -> str:
     if job.schedule.kind == "after":
         rest = duration.text(job.schedule.period_ms)
         return f"due {rest} after its last run has ended, so no times can be foretold"
+    if job.schedule.kind == "on":
+        return f"due when {job.schedule.completed} has succeeded, so no times can be foretold"
     if moments:
         return ""
     if job.schedule.kind != "at":

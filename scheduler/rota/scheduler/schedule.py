@@ -62,6 +62,18 @@ class After:
         """Return None: no due time is known before a run has ended."""
 
 
+class Never:
+    """No time of its own: due when another job has succeeded."""
+
+    __slots__ = ()
+
+    def next_after(self, ms: int) -> None:
+        """Return None: nobody can tell."""
+
+    def last_until(self, ms: int) -> None:
+        """Return None: nobody can tell."""
+
+
 class Shifted:
     """Due times that are all later by the same length: distances stay as they are."""
 
@@ -125,6 +137,8 @@ def _due(ref: str, schedule: Schedule) -> Due:
             return Every(period_ms, phase(ref, period_ms) if own is None else own)
         case "after":
             return After(schedule.period_ms)
+        case "on":
+            return Never()
 
 
 @lru_cache(maxsize=4096)

@@ -144,7 +144,7 @@ async def _job_rows(
             group=group,
             handler=job.handler,
             schedule=describe(job),
-            served=job.handler in served,
+            served=served.issuperset(job.handlers),
             in_flight=slot.run,
             last=slot.last,
             outcome=slot.outcome,
@@ -175,7 +175,9 @@ def _group_row(
         retrying=counts.retrying,
         dead=counts.dead,
         workers=len(workers),
-        unserved=sorted({job.handler for job in jobs} - worker_info.served(workers)),
+        unserved=sorted(
+            {name for job in jobs for name in job.handlers} - worker_info.served(workers)
+        ),
         repairs=counts.repairs,
     )
 

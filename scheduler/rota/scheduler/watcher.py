@@ -27,7 +27,7 @@ class Watcher(Loop):
         """Watch for the handlers of these jobs from now on."""
         needed: dict[str, Counter[str]] = {}
         for job in jobs:
-            needed.setdefault(job.group, Counter())[job.handler] += 1
+            needed.setdefault(job.group, Counter()).update(job.handlers)
         self._needed = needed
         self._unserved = {
             group: self._unserved.get(group, set()) & set(handlers)

@@ -16,6 +16,7 @@ _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _STATES = {
     "held": "held, as no worker serves its handler",
     "retrying": "resting until it is tried again",
+    "fanned": "waiting for its tasks",
 }
 _MINUTE, _SECOND = 60_000, 1_000
 
@@ -105,7 +106,7 @@ def _is_meant(entry: Entry, at: Moment, history: History) -> bool:
 
 
 def _due_at(history: History, at: Moment) -> int | None:
-    if history.job is None or history.job.schedule.kind == "after":
+    if history.job is None or history.job.schedule.kind in ("after", "on"):
         return at.from_ms if history.job is None else None
     due_ms = due_of(history.job).next_after(at.from_ms - 1)
     return due_ms if due_ms is not None and at.has(due_ms) else None
@@ -137,10 +138,13 @@ def _nothing(history: History, at: Moment | None) -> list[str]:
 def _not_due(history: History, at: Moment) -> list[str]:
     if history.job is None:
         return [f"nothing is known of {history.shown(at.from_ms)}; it is configured no more"]
-    if history.job.schedule.kind == "after":
+    if history.job.schedule.kind in ("after", "on"):
         before = next((e for e in history.entries if e.at_ms <= at.to_ms), None)
         last = f"; the last run before was due {history.shown(before.at_ms)}" if before else ""
-        return [f"not due then: it is due when its last run has ended for a while{last}"]
+        when = "its last run has ended for a while"
+        if history.job.schedule.completed:
+            when = f"{history.job.schedule.completed} has succeeded"
+        return [f"not due then: it is due when {when}{last}"]
     due = due_of(history.job)
     times = due.last_until(at.from_ms - 1), due.next_after(at.to_ms)
     last, following = ("none" if ms is None else history.shown(ms) for ms in times)

@@ -26,7 +26,7 @@ from rota.common.progress import Told
 from rota.worker import frame, registry, tether
 from rota.worker.arguments import BadArguments
 from rota.worker.context import Context
-from rota.worker.failure import Fatal, failure_of
+from rota.worker.failure import Fatal, failure_of, kinds_of
 from rota.worker.invoke import encode_result
 from rota.worker.line import Answer
 
@@ -186,7 +186,7 @@ def _reply(
         raise
     except BaseException as error:  # noqa: BLE001 - even sys.exit() in a handler is its failure
         fatal = isinstance(error, (Fatal, BadArguments))
-        return frame.Failed(failure=failure_of(error), fatal=fatal)
+        return frame.Failed(failure=failure_of(error), fatal=fatal, kinds=kinds_of(error))
     finally:
         ctx.finish()
 

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -26,10 +26,11 @@ _GONE = (asyncio.IncompleteReadError, ConnectionError)
 class RemoteFailure(Exception):
     """A run in a child process failed."""
 
-    def __init__(self, failure: Failure, *, fatal: bool = False) -> None:
+    def __init__(self, failure: Failure, *, fatal: bool = False, kinds: Sequence[str] = ()) -> None:
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure  # ChildDied or ChildFailed if it was not the handler that raised
         self.fatal = fatal  # trying again would not help
+        self.kinds = kinds or (failure.kind,)  # the names that `retry_on` may call it
 
 
 class Children:
@@ -253,6 +254,8 @@ def _run_of(ctx: Context, args: bytes) -> frame.Run:
             args=msgspec.Raw(args),
             retry=Retry(attempts=ctx.attempts),
             missed=ctx.missed_ms,
+            phase=ctx.phase,
+            task=ctx.task,
         ),
     )
 
@@ -261,7 +264,7 @@ def _result(reply: frame.Reply) -> bytes:
     if isinstance(reply, frame.Done):
         return reply.result
     if isinstance(reply, frame.Failed):
-        raise RemoteFailure(reply.failure, fatal=reply.fatal)
+        raise RemoteFailure(reply.failure, fatal=reply.fatal, kinds=reply.kinds)
     raise RemoteFailure(Failure(kind="ChildFailed", message="it answered out of turn"))
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rota.common import clock, message
@@ -70,6 +71,8 @@ class Context:
         "job_id",
         "line",
         "missed_ms",
+        "phase",
+        "task",
         "tenant",
     )
 
@@ -92,6 +95,8 @@ class Context:
         self.fence = claimed.fence  # rises with every claim: of two writers the higher is right
         self.due_ms = claimed.due_ms or _triggered_ms(claimed.job_id)  # since 1970, UTC
         self.missed_ms = request.missed  # due times that this run makes up for, too; in order
+        self.phase = request.phase  # which of the job's phases this is, from 1 on
+        self.task = request.task  # key and size, if this is a task that a planner has planned
         self.cancelled = False  # whether the run is to end; long sync handlers look at it
         self._root_log = log
         self._log: FilteringBoundLogger | None = None
@@ -204,6 +209,9 @@ class Context:
         invalid = skip_invalid if isinstance(skip_invalid, tuple) else (skip_invalid,)
         defaults = {"name": "", "done": 0, "total": 0, "retries": 1, "split": True}
         chosen = Rules(**{**defaults, "max_skipped": 100, **rules}, size=size, skip_invalid=invalid)
+        if self.phase > 1:  # each phase has checkpoints of its own
+            name = f"phase {self.phase} {chosen.name}".rstrip()
+            chosen = msgspec.structs.replace(chosen, name=name)
         attempt = Attempt(
             job_id=self.job_id, checkpoint=self._checkpoint, clock=self._clock, log=self.log
         )

@@ -23,6 +23,7 @@ from rota.worker.children import Children
 from rota.worker.courier import Courier
 from rota.worker.ear import Ear
 from rota.worker.held import HeldRun, HeldRuns
+from rota.worker.planner import Planner
 from rota.worker.registrar import Registrar
 from rota.worker.registry import Jobs
 from rota.worker.renewer import Renewer
@@ -78,6 +79,7 @@ class WorkerDaemon:
             threads=self._threads,
             stall=self._stall,
             scribe=self._scribe,
+            planner=Planner(self._store, self._threads, clock),
             clock=clock,
             log=self._log,
         )

@@ -37,6 +37,11 @@ def failure_of(error: BaseException) -> Failure:
     )
 
 
+def kinds_of(error: BaseException) -> tuple[str, ...]:
+    """Return the names by which `retry_on` may mean an error: of its class and those above it."""
+    return tuple(kind.__name__ for kind in type(error).__mro__[:-1])
+
+
 def _trimmed(trace: TracebackType | None) -> TracebackType | None:
     while trace and _module(trace).startswith(_CALLERS):
         trace = trace.tb_next

@@ -58,6 +58,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
     failure: Failure
     fatal: bool = False  # trying again would not help
+    kinds: tuple[str, ...] = ()  # the names of its class and those above it
 
 
 Order = Run | Told | End

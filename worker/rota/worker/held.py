@@ -20,6 +20,7 @@ class HeldRun:
     cancelled: bool = False  # somebody wants it to end
     kill_after: float = 10.0  # seconds that it may take to end when it is told to
     given_back: bool = False  # the worker stops: the lease is kept, and nothing is written
+    planned: int = 0  # tasks that its handler has planned
     task: "asyncio.Task[Any] | None" = field(default=None, repr=False)
     tether: Tether | None = field(default=None, repr=False)  # of the child process that executes it
 

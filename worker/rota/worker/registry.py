@@ -34,10 +34,14 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     isolation: Isolation  # on the event loop, in a thread, or in a child process
     arguments: Arguments
     where: str  # FILE:LINE of the function
+    tasks: str = ""  # the handler of the tasks that it plans; empty for one that is no planner
 
     def info(self) -> HandlerInfo:
         """Return what the worker tells others about this handler."""
-        return HandlerInfo(name=self.name, isolation=self.isolation, schema=self.arguments.schema())
+        schema = self.arguments.schema()
+        return HandlerInfo(
+            name=self.name, isolation=self.isolation, schema=schema, tasks=self.tasks
+        )
 
 
 class Jobs:
@@ -68,6 +72,19 @@ class Jobs:
 
         def register(function: Function) -> Function:
             self._add(_handler(name, function, isolation))
+            return function
+
+        return register
+
+    def planner(self, name: str, *, tasks: str) -> Callable[[Function], Function]:
+        """Register the decorated generator under `name`: it yields a `TaskSpec` for each piece.
+
+        `tasks` names the handler that is called for each task, with `parts`: the args of the specs
+        that it is made of. Raises `HandlerError` saying what is wrong with it.
+        """
+
+        def register(function: Function) -> Function:
+            self._add(_planner(name, function, tasks))
             return function
 
         return register
@@ -105,9 +122,14 @@ def load_app(target: str) -> Jobs:
     return jobs
 
 
-def _handler(name: str, function: Any, isolation: str) -> Handler:
+def _named_well(name: object) -> str:
     if not isinstance(name, str) or not names.is_handler(name):
         raise HandlerError(f"handler name {name!r}: it must match {names.HANDLER_PATTERN}")
+    return name
+
+
+def _handler(name: str, function: Any, isolation: str) -> Handler:
+    name = _named_well(name)
     if isolation not in ("auto", "process"):
         raise HandlerError(f"handler {name!r}: isolation is 'auto' or 'process', not {isolation!r}")
     if not callable(function):
@@ -127,11 +149,34 @@ def _handler(name: str, function: Any, isolation: str) -> Handler:
     )
 
 
+def _planner(name: str, function: Any, tasks: str) -> Handler:
+    if not isinstance(tasks, str) or not names.is_handler(tasks):
+        raise HandlerError(f"planner {name!r}: tasks={tasks!r} must name the handler of its tasks")
+    where = _where(function)
+    is_async = inspect.isasyncgenfunction(function)
+    if not is_async and not inspect.isgeneratorfunction(function):
+        raise HandlerError(f"planner {name!r} at {where}: it must yield TaskSpecs")
+    try:
+        arguments = Arguments(function, name)
+    except HandlerError as error:
+        raise HandlerError(f"planner {name!r} at {where}: {error}") from error
+    return Handler(
+        name=_named_well(name),
+        function=function,
+        isolation="loop" if is_async else "thread",
+        arguments=arguments,
+        where=where,
+        tasks=tasks,
+    )
+
+
 def _is_async(function: Any) -> bool:
     call = function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004 - its body
     for part in (function, call):
         if inspect.isgeneratorfunction(part) or inspect.isasyncgenfunction(part):
-            raise HandlerError("it yields; a handler returns its result")
+            raise HandlerError(
+                "it yields; a handler returns its result, a planner is @jobs.planner"
+            )
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 

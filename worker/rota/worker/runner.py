@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
@@ -16,12 +16,14 @@ from rota.common.clock import Clock
 from rota.common.message import Completion, Failure, JobRequest
 from rota.common.metrics import Histogram
 from rota.common.run import Ended, Resting
+from rota.worker import thread
 from rota.worker.arguments import BadArguments
 from rota.worker.children import Children, RemoteFailure
 from rota.worker.context import Context
-from rota.worker.failure import Fatal, failure_of
+from rota.worker.failure import Fatal, failure_of, kinds_of
 from rota.worker.held import HeldRun
 from rota.worker.invoke import encode_result, invoke
+from rota.worker.planner import Planner
 from rota.worker.registry import Handler, Jobs
 from rota.worker.scribe import Scribe
 from rota.worker.stall import Stall
@@ -48,6 +50,7 @@ class Runner:
         threads: ThreadPoolExecutor,
         stall: Stall,
         scribe: Scribe,
+        planner: Planner,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -57,6 +60,7 @@ class Runner:
         self._threads = threads
         self._stall = stall
         self._scribe = scribe
+        self._planner = planner
         self._clock = clock
         self._log = log
         self._random = Random()
@@ -121,9 +125,11 @@ class Runner:
         except (Fatal, BadArguments) as error:
             return self._failed(held, request, failure_of(error), fatal=True)
         except RemoteFailure as error:
-            return self._failed(held, request, error.failure, fatal=error.fatal)
+            fatal = error.fatal or not _is_tried_again(request, error.kinds)
+            return self._failed(held, request, error.failure, fatal=fatal)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
-            return self._failed(held, request, failure_of(error), fatal=False)
+            fatal = not _is_tried_again(request, kinds_of(error))
+            return self._failed(held, request, failure_of(error), fatal=fatal)
         finally:
             stuck.cancel()
         return self._ended(held, request, "succeeded", None, result)
@@ -139,7 +145,7 @@ class Runner:
     async def _call_in_time(self, held: HeldRun, context: Context, request: JobRequest) -> bytes:
         handler = self._jobs.handlers[request.handler]
         seconds = request.timeout_ms / 1000
-        if handler.isolation == "thread":
+        if handler.isolation == "thread" and not handler.tasks:
             return await self._call_in_thread(held, handler, context, request)
         try:
             async with asyncio.timeout(seconds) as scope:
@@ -148,6 +154,10 @@ class Runner:
                         context, bytes(request.args), lambda: _grace(held), held
                     )
                 kwargs = handler.arguments.decode(bytes(request.args))
+                if handler.tasks:
+                    plan = self._planner.plan(held.run, request, handler, context, kwargs)
+                    held.planned = await plan
+                    return b""
                 with self._stall.handling(context.job_id):
                     return encode_result(await invoke(handler, context, kwargs, self._threads))
         except TimeoutError as error:
@@ -165,12 +175,12 @@ class Runner:
         """
         kwargs = handler.arguments.decode(bytes(request.args))
         call = asyncio.create_task(invoke(handler, context, kwargs, self._threads))
-        call.add_done_callback(_hear)
+        call.add_done_callback(thread.hear)
         seconds = request.timeout_ms / 1000
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, self._overdue, context, seconds)
         try:
-            await _wait_for_thread(call, held, context)
+            await thread.wait(call, held, context)
         finally:
             timer.cancel()
         if loop.time() >= timer.when():
@@ -209,7 +219,11 @@ class Runner:
     ) -> Ended:
         completion = self._completion(held, request, outcome, error, 0)
         self._tell(completion)
-        return Ended(held.run, outcome, message.encode(completion), result)
+        # Nothing follows a task: its run counts it.
+        more = held.planned or request.phases or request.phase > 1
+        goes_on = outcome == "succeeded" and more and request.task is None
+        tasks = held.planned if goes_on else None
+        return Ended(held.run, outcome, message.encode(completion), result, tasks)
 
     def _unreadable(self, held: HeldRun, error: Exception) -> Ended:
         tenant, _, rest = held.run.job_id.partition("/")
@@ -265,30 +279,13 @@ def _word(held: HeldRun, outcome: Ended | Resting | None) -> str:
     return outcome.outcome if isinstance(outcome, Ended) else "retrying"
 
 
+def _is_tried_again(request: JobRequest, kinds: Collection[str]) -> bool:
+    return not request.retry_on or not set(request.retry_on).isdisjoint(kinds)
+
+
 def _overtime(seconds: float) -> str:
     return f"ran longer than its timeout of {seconds:g} s"
 
 
 def _grace(held: HeldRun) -> float | None:
     return None if held.lost else held.kill_after
-
-
-async def _wait_for_thread(call: "asyncio.Task[object]", held: HeldRun, context: Context) -> None:
-    """Wait for the end of a thread, through cancellations that somebody asked for, and one more."""
-    interrupted: asyncio.CancelledError | None = None
-    while not call.done():
-        try:
-            await asyncio.wait([call])
-        except asyncio.CancelledError as error:
-            context.request_cancel()
-            if interrupted:
-                raise
-            if held.lost or not held.cancelled:
-                interrupted = error
-    if interrupted:
-        raise interrupted
-
-
-def _hear(call: "asyncio.Task[object]") -> None:
-    if not call.cancelled():
-        call.exception()  # or asyncio complains that nobody looked at it

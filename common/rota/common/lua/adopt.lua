@@ -9,7 +9,8 @@
 --          attempt, attempts, body
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          adopted  the worker holds it again, under the same fence
---          lost     a newer claim holds the run or its job, or the run has ended: stop it
+--          lost     a newer claim holds the run or its job, or the run has ended, or it is a task of
+--                   one that nobody knows: stop it
 --          What runs already is no new start: it may exceed limits on what runs at a time.
 
 local lease = tonumber(ARGV[3])
@@ -17,11 +18,13 @@ local lease = tonumber(ARGV[3])
 -- Whether our claim is newer than what holds the job's slot, if anything does. That goes then:
 -- either it was over when ours was claimed, or it came while ours was in flight and is skipped.
 local function supersede(slot, id, held)
+  if is_task(id) then return true end  -- it has none
   local other = call('HGET', slot, 'run')
   if not other or other == id then return true end
   local fence_of_other = call('HGET', P .. ':j:' .. other, 'fence')
   if fence_of_other and tonumber(fence_of_other) > held then return false end
   withdraw(other)
+  abandon(other)
   call('DEL', P .. ':j:' .. other)
   note_gone(other, 'skipped', id)
   return true
@@ -37,7 +40,7 @@ end
 
 for i = 4, #ARGV, 9 do
   local id, held, name, due = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 5])
-  local beside = told(ARGV[i + 8]).beside
+  local beside = told(base_of(ARGV[i + 8])).beside
   local record, slot = P .. ':j:' .. id, P .. ':s:' .. name .. '/' .. ARGV[i + 3]
   local word = 'adopted'
   if held_by(id, ARGV[i + 1]) then
@@ -48,7 +51,7 @@ for i = 4, #ARGV, 9 do
     call('HSET', record, 'tenant', name, 'job', ARGV[i + 3], 'handler', ARGV[i + 4], 'due', due,
          'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
     call('HSETNX', record, 'keep', due == 0 and KEEP or 0)
-    hold_slot(slot, id, due, beside)
+    if not rejoined(id, ARGV[i + 8]) then hold_slot(slot, id, due, beside) end
     fence = math.max(fence, held)
     begin_attempt(id, tenant(name), held, ARGV[2], lease, ARGV[i + 4], ARGV[i + 6])
   else

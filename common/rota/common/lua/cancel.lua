@@ -1,6 +1,6 @@
 -- cancel: queued, held or retrying -> cancelled, at once; a running one is marked, and its worker
 -- told: it ends the handler and completes the run. Whatever else the attempt leads to then, but
--- its completion, ends the run as cancelled.
+-- its completion, ends the run as cancelled. A fanned one ends with the last task that is running.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -15,18 +15,19 @@ if wait > 0 then return reply end
 local id = ARGV[2]
 local record = P .. ':j:' .. id
 local r = call('HMGET', record, 'state', 'tenant', 'job', 'handler', 'attempt', 'keep',
-               'priority')
+               'priority', 'phase')
 local waiting = {queued = true, held = true, retrying = true}
 
 if r[1] == 'running' then
-  local run = held_by(id)
-  local control = P .. ':ctl:' .. run.worker
-  -- Once: if the token gets lost, the worker hears with its next renewal.
-  if call('HSETNX', record, 'cancel', 1) == 1 then
-    call('RPUSH', control, run.fence .. ' ' .. id)
-    call('PEXPIRE', control, CONTROL_TTL)
-  end
+  call_off(held_by(id))
   answer('cancelling')
+elseif r[1] == 'fanned' then
+  call('HSET', record, 'cancel', 1)
+  local f = fan_of(id)
+  stop_tasks(f)
+  settle(f)
+  save()
+  answer(alive(f) > 0 and 'cancelling' or 'cancelled')
 elseif waiting[r[1]] then
   local t, hold = tenant(r[2]), P .. ':hold:' .. r[4]
   withdraw(id)
@@ -36,10 +37,10 @@ elseif waiting[r[1]] then
   -- Under a fence of our own: no earlier attempt's completion is the one that was accepted.
   fence = fence + 1
   cancelled({id = id, fence = int(fence), tenant = r[2], job = r[3], worker = '',
-             attempt = tonumber(r[5]), keep = tonumber(r[6]) or 0})
+             attempt = tonumber(r[5]), keep = tonumber(r[6]) or 0, phase = tonumber(r[8])})
   save()
   answer('cancelled')
-elseif r[1] or call('HGET', slot_of(id), 'last') == id then
+elseif r[1] or call('HGET', slot_of(id), 'last') == id or is_task(id) and task_over(id) then
   answer('over')
 else
   answer('unknown')

@@ -90,7 +90,7 @@ local function take_first(name, ring)
   local id, priority = pop(t, ring)
   -- A pointer is only a hint: the record tells whether there is anything to claim.
   local r = id and call('HMGET', P .. ':j:' .. id, 'state', 'handler', 'attempt', 'due', 'body') or {}
-  if r[1] == 'queued' then
+  if r[1] == 'queued' and (not is_task(id) or in_turn(id, r[3])) then
     if ring == '' and ring_of(r[2]) ~= '' then
       push(id, t, 'RPUSH', r[2], priority)  -- its handler's limit is younger than the run
     elseif serves(r[2]) then

@@ -1,4 +1,6 @@
 -- complete: running -> succeeded, dead or cancelled. Ends runs, frees their jobs' slots, tells who waits.
+-- A task's end is counted by its run, which goes on when all of them are over. One whose handler may
+-- lead on to more (see advance) comes here only if that failed or was cancelled.
 -- While the gate is open, a completion that the store has forgotten is taken again.
 --
 -- KEYS[1]  the group's root key
@@ -8,20 +10,6 @@
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          completed  accepted, now or when the same completion came before
 --          stale      the run is no longer held under this fence; nothing was written
-
--- Make of what the store remembers of the run, if anything, one that can be finished.
-local function restored(id, held, due, beside)
-  local name, job = string.match(id, '^([^/]+)/([^:]+):')
-  if not name or not forgotten(id, tonumber(held), true, beside and due) then return nil end
-  local record = P .. ':j:' .. id
-  local keep = call('HGET', record, 'keep') or (due == 0 and KEEP or 0)
-  withdraw(id)
-  unnote_gone(id)
-  advance_cursor(slot_of(id), due)
-  spend(tenant(name))
-  call('HSET', record, 'tenant', name, 'job', job, 'due', due)
-  return {id = id, fence = held, tenant = name, job = job, keep = tonumber(keep)}
-end
 
 for i = 2, #ARGV, 6 do
   local id, held = ARGV[i], ARGV[i + 1]
@@ -35,7 +23,7 @@ for i = 2, #ARGV, 6 do
   end
   if run then
     finish(run, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
-  elseif call('HGET', slot_of(id), 'fence') ~= held
+  elseif not known_end(id, held)
          and not (beside and is_noted(id, tonumber(ARGV[i + 2]), true)) then
     word = 'stale'  -- else the reply to the first sending was lost
   end

@@ -11,6 +11,7 @@ local record = P .. ':j:' .. ARGV[2]
 if call('HGET', record, 'state') == 'dead' then
   call('DEL', record)
   call('ZREM', P .. ':dead', ARGV[2])
+  drop_fan(ARGV[2])
   answer('purged')
 else
   answer('unknown')

@@ -15,6 +15,7 @@
 --          pointer_doubled  the tenant's queue had a run more than once
 --          lease_stray      the lease was of a run that is not running
 --          rest_stray       the rest was of a run that is not retrying
+--          fan_stalled      none of the run's tasks was queued, or its plan was gone: it goes on
 --          slot_stale       the job's slot was kept by a run that is over or gone
 --          tenant_inactive  the tenant had queued runs and was never asked for them, or one ring less
 --          busy             no repair: the tenant counts as busy
@@ -55,6 +56,21 @@ local function queued(id, t, handler, priority)
   end
 end
 
+-- A fanned run goes on with the end of a task: there must be one.
+local function mend_fan(id)
+  local f, run = fan_of(id), run_in('fanned', id)
+  if f and alive(f) > 0 then return end
+  if f then
+    fan_out(f)
+  else
+    call('HINCRBY', P .. ':j:' .. id, 'base', 1000000)  -- its numbers may be taken
+    drop_fan(id)
+    begin_anew(run)
+  end
+  tenant(run.tenant).placed = false  -- so that all is saved
+  repaired('fan_stalled', id)
+end
+
 function check.run(id)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'tenant', 'handler', 'priority')
   if r[1] == 'running' and call('ZADD', P .. ':leases', 'NX', int(now + ARGV[2]), id) == 1 then
@@ -64,6 +80,8 @@ function check.run(id)
   elseif r[1] == 'queued' and not queued(id, tenant(r[2]), r[3], r[4]) then
     push(id, tenant(r[2]), 'RPUSH', r[3], r[4])
     repaired('pointer_missing', id)
+  elseif r[1] == 'fanned' then
+    mend_fan(id)
   elseif r[1] == 'held' then
     local listed = points_to(P .. ':hold:' .. r[3], id)
     if not listed then call('RPUSH', P .. ':hold:' .. r[3], id) end

@@ -1,5 +1,6 @@
--- replay: dead -> queued. A dead letter is tried again as the same run, for the same occurrence:
--- its attempts are counted anew, its payload is what it was.
+-- replay: dead -> queued or fanned. A dead letter is tried again as the same run, for the same
+-- occurrence: its attempts are counted anew, its payload is what it was. One in phases goes on with
+-- the phase that failed and, if its planner had ended well, with the tasks that are not done.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -23,14 +24,14 @@ elseif not r[3] or not r[4] then
   answer('lost', id)
 else
   local past = cmsgpack.unpack(call('HGET', record, 'past') or cmsgpack.pack({0, {}, 0}))
-  call('HDEL', record, 'completion', 'result', 'rested', 'cancel')
+  call('HDEL', record, 'completion', 'result', 'rested', 'cancel', 'verdict', 'report')
   call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued', now - (r[6] or 0) .. '',
        'past', cmsgpack.pack({0, {}, past[3] + 1}))
   call('PERSIST', record)
   call('ZREM', P .. ':dead', id)
   call('HSET', slot, 'run', id, 'at', NOW)
   if call('HGET', slot, 'last') == id then call('HDEL', slot, 'last') end
-  push(id, tenant(r[2]), 'RPUSH', r[3], r[5])
+  if not resume(id) then push(id, tenant(r[2]), 'RPUSH', call('HGET', record, 'handler'), r[5]) end
   save()
   answer('queued', id)
 end

@@ -1,18 +1,29 @@
 -- runs: the records of runs. Put behind lib.lua, fair.lua and ledger.lua by rota.common.scripts.
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
+local end_task, expects, task_over, goes_on  -- see tasks.lua, phases.lua
 
--- Return the run's fields if `fence` is the one under which it is running, else nil.
-local function held_by(id, fence)
+-- Whether the id is one of a task, a part of another run: RUN#PHASE.NUMBER.
+local function is_task(id)
+  return string.find(id, '#', 1, true)
+end
+
+-- Return the run's fields if it is in `state` and `fence`, if given, is that of its last claim.
+local function run_in(state, id, fence)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
                  'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority',
-                 'due', 'queued', 'past', 'units')
-  if r[1] ~= 'running' or (fence and r[2] ~= fence) then return nil end
+                 'due', 'queued', 'past', 'units', 'phase')
+  if r[1] ~= state or (fence and r[2] ~= fence) then return nil end
   return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
           charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
           worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
           priority = r[13], due = r[14], queued = r[15], past = r[16], units = r[17],
-          claimed = r[5]}
+          phase = tonumber(r[18]), claimed = r[5]}
+end
+
+-- Return the run's fields if `fence` is the one under which it is running, else nil.
+local function held_by(id, fence)
+  return run_in('running', id, fence)
 end
 
 -- Let `t` pay for a run that starts now, under `held` and the worker's lease.
@@ -53,9 +64,19 @@ local function slot_of(id)
   return P .. ':s:' .. (string.match(id, '^([^:]+):') or id)
 end
 
+local IN_FLIGHT = {queued = true, held = true, running = true, retrying = true, fanned = true}
 local function in_flight(id)
-  local state = call('HGET', P .. ':j:' .. id, 'state')
-  return state == 'queued' or state == 'held' or state == 'running' or state == 'retrying'
+  return IN_FLIGHT[call('HGET', P .. ':j:' .. id, 'state')]
+end
+
+-- Tell the worker that holds the run to end it, once: if the token gets lost, it hears with its next
+-- renewal.
+local function call_off(run)
+  local control = P .. ':ctl:' .. run.worker
+  if call('HSETNX', P .. ':j:' .. run.id, 'cancel', 1) == 1 then
+    call('RPUSH', control, run.fence .. ' ' .. run.id)
+    call('PEXPIRE', control, CONTROL_TTL)
+  end
 end
 
 -- Note a repair: for the caller, and for whoever counts them.
@@ -72,6 +93,7 @@ local function forgotten(id, held, of_run, due)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
   if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
   if r[2] and tonumber(r[2]) >= held then return false end
+  if is_task(id) then return expects(id) end
   if r[1] and of_run then return true end
   local s = call('HMGET', slot_of(id), 'last', 'fence')
   if s[1] == id then return false end
@@ -102,8 +124,9 @@ local function fortune(slot, outcome, failures)
 end
 
 -- Tell who listens how an attempt of `run` ended, and for how long the run was queued: the latter is
--- told by what it follows from, as that costs the store less.
+-- told by what it follows from, as that costs the store less. Nobody listens for a task.
 local function publish(run, completion)
+  if is_task(run.id) then return end
   call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', NOW,
        'queued', run.queued or '', 'claimed', run.claimed or '')
 end
@@ -111,6 +134,12 @@ end
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
 -- that of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
+  if is_task(run.id) then return end_task(run, outcome, completion) end
+  if run.phase or outcome == 'dead' then
+    local more, verdict, report = goes_on(run, outcome, completion)
+    if more then return end
+    outcome, completion = verdict, report
+  end
   local ref = run.tenant .. '/' .. run.job
   local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. ref
   local s = call('HMGET', slot, 'run', 'fence', 'ended', 'failures')
@@ -144,6 +173,28 @@ local function report_on(run, outcome, kind, text)
   return {v = 1, job_id = run.id, tenant = run.tenant, job = run.job, attempt = run.attempt,
           worker = run.worker, took_ms = run.at and now - run.at or 0, outcome = outcome,
           error = {kind = kind, message = text}}
+end
+
+-- Make of what the store remembers of a run that ended, if anything, one that can be finished.
+local function restored(id, held, due, beside)
+  local name, job = string.match(id, '^([^/]+)/([^:]+):')
+  if not name or not forgotten(id, tonumber(held), true, beside and due) then return nil end
+  local record = P .. ':j:' .. id
+  local r = call('HMGET', record, 'keep', 'phase', 'priority')
+  local keep = r[1] or (due == 0 and KEEP or 0)
+  withdraw(id)
+  unnote_gone(id)
+  advance_cursor(slot_of(id), due)
+  spend(tenant(name))
+  call('HSET', record, 'tenant', name, 'job', job, 'due', due)
+  return {id = id, fence = held, tenant = name, job = job, keep = tonumber(keep),
+          phase = tonumber(r[2]), priority = r[3]}
+end
+
+-- Whether a worker's report, under this fence, was accepted when it came before.
+local function known_end(id, held)
+  if is_task(id) then return task_over(id) end
+  return call('HGET', slot_of(id), 'fence') == held
 end
 
 -- End the run as cancelled, where no worker reports that.

@@ -213,6 +213,61 @@ MaxBacklog = Annotated[
         examples=[1000],
     ),
 ]
+RetryOn = Annotated[
+    tuple[str, ...],
+    Meta(
+        description="The errors after which it is tried again, by the names of their classes or of "
+        "classes above them; any other is final. All, if not given.",
+        examples=[["ConnectionError", "Timeout"]],
+    ),
+]
+MaxTaskSize = Annotated[
+    float,
+    Meta(
+        ge=0,
+        description="For a planner: small pieces of work are merged into tasks up to this size, "
+        "larger ones split, in the unit that the planner counts in. 0 for none.",
+        examples=[10000],
+    ),
+]
+Unsplittable = Annotated[
+    str,
+    Meta(
+        description="For a planner: whether a piece above max_task_size that can't be split is an "
+        "error, or a task alone.",
+        extra_json_schema={"enum": ["error", "alone"]},
+    ),
+]
+StartWhilePlanning = Annotated[
+    bool,
+    Meta(
+        description="For a planner: whether tasks run while planning goes on. It must then "
+        "yield the same pieces in the same order whenever it is tried again.",
+    ),
+]
+DeadTask = Annotated[
+    str,
+    Meta(
+        description="For a planner: whether the other tasks go on when one is dead, or stop.",
+        extra_json_schema={"enum": ["go_on", "stop"]},
+    ),
+]
+Stagger = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="For a planner: from the start of one task to that of the next, at least.",
+        examples=["200ms"],
+    ),
+]
+OnFailure = Annotated[
+    str,
+    Meta(
+        pattern=names.HANDLER_PATTERN,
+        description="The handler that is called, once, when the job has failed for good.",
+        examples=["billing.mark-failed"],
+    ),
+]
 Args = Annotated[
     dict[str, Any],
     Meta(

@@ -1,76 +1,41 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
-from collections.abc import Callable
-from typing import Any, Final, get_args
+from functools import partial
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
 from yaml.nodes import Node, SequenceNode
 
-from rota.common.job import Misfire, Overlap, Priority
-from rota.scheduler.config import field, limit, resolve, timing
+from rota.scheduler.config import checks, field, layer, limit, phase, resolve, timing
 from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import quoted
 from rota.scheduler.config.model import (
     KINDS,
     SCHEDULE,
-    BlackoutSpec,
     DefaultsSpec,
-    DstSpec,
     GroupSpec,
     HandlerSpec,
     JobSpec,
     LedgerSpec,
-    RetrySpec,
     TenantSpec,
+)
+from rota.scheduler.config.part import (
+    BlackoutSpec,
+    DstSpec,
+    OnSpec,
+    PhaseSpec,
+    RetrySpec,
 )
 from rota.scheduler.config.reader import Pair, Pairs, Reader
 from rota.scheduler.config.resolve import Ground
 
 Base = dict[str, JobSpec | None]  # what jobs stand on, by name; None where that is not certain
 
-_TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
-    "handler": (field.handler, "the name of a handler, such as orders.import"),
-    "cron": (field.cron, 'a cron expression in quotes, such as "0 3 * * *"'),
-    "every": (field.period, "a duration such as 15m"),
-    "after": (field.period, "a duration such as 15m"),
-    "at": (field.moment, "a date and time such as 2026-12-24 18:00"),
-    "between": (field.window, "a window such as 02:00..04:00"),
-    "phase": (field.share, "a duration such as 5m"),
-    "jitter": (field.share, "a duration such as 30s"),
-    "gap": (field.gap, "`run_after` or `skip`"),
-    "fold": (field.fold, "`first`, `second` or `both`"),
-    "from": (field.moment, "a date and time such as 2026-12-24 18:00"),
-    "to": (field.moment, "a date and time such as 2026-12-24 18:00"),
-    "reason": (field.reason, "a reason in words"),
-    "timeout": (field.length, "a duration such as 15m"),
-    "kill_after": (field.length, "a duration such as 10s"),
-    "backoff": (field.length, "a duration such as 10s"),
-    "max_backoff": (field.length, "a duration such as 10m"),
-    "probe_after": (field.length, "a duration such as 10m"),
-    "fresh_within": (field.length, "a duration such as 26h"),
-    "timezone": (field.zone, "a time zone such as Europe/Berlin"),
-    "overlap": (field.overlap, field.choice(get_args(Overlap))),
-    "misfire": (field.misfire, field.choice(get_args(Misfire))),
-    "max_lateness": (field.length, "a duration such as 10m"),
-    "priority": (field.priority, field.choice(get_args(Priority))),
-    "rate_limit": (limit.rate_limit, "a rate such as 100/m"),
+_MAPPINGS: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
+    "dst": (DstSpec, "not a dst setting"),
+    "ledger": (LedgerSpec, "not a ledger setting"),
 }
-_VALUES: Final[dict[str, Callable[[Any], object]]] = {
-    "attempts": field.attempts,
-    "pause_after_failures": limit.failures,
-    "args": field.args,
-    "weight": limit.weight,
-    "max_concurrency": limit.number,
-    "burst": limit.number,
-    "max_backlog": limit.number,
-    "runs": limit.entries,
-    "days": limit.days,
-    "max_catch_up": limit.catch_up,
-    "catch_up_concurrency": limit.number,
-}
-_MAY_BE_NULL: Final = ("rate_limit", "max_concurrency", "max_backlog")  # of a tenant: no limit
-_NONE: Final = ("pause_after_failures", "fresh_within")  # of a job, or of the defaults: null
 _ANY_KIND: Final = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
 _NOTHING: Final = JobSpec()  # what a job stands on that no template brings
 
@@ -114,8 +79,8 @@ class Inspection(Reader):
         elif not self.problems:  # or else it may be what is misspelt
             self._add(self._key, "missing field `group`", advice=self._known_groups())
         written = [name for name in pairs if self._plain(pairs[name][1]) is not None]
-        unlimited = [name for name in _MAY_BE_NULL if name not in written]
-        self._inherited = resolve.first(self._ground.defaults.blackout)
+        unlimited = [name for name in checks.MAY_BE_NULL if name not in written]
+        self._inherited = layer.first(self._ground.defaults.blackout)
         self._checks({n: pair for n, pair in pairs.items() if n not in unlimited}, _NOTHING)
         self._inherited = ()
         own = "rate_limit" in pairs
@@ -126,6 +91,9 @@ class Inspection(Reader):
         if "jobs" in pairs:
             for pair in self._pairs(pairs["jobs"][1], "jobs").values():
                 self._tenant_job(pair, base)
+            if not self.problems:  # each job is right, and all together may be wrong
+                check = partial(resolve.waits, self._key.value, self._plain(self._value))
+                self._check(pairs["jobs"][0], check, self._ground)
 
     def _group_of(self, node: Node) -> None:
         group = self._text(node, "the name of a group")
@@ -206,45 +174,71 @@ class Inspection(Reader):
         for kind in kinds[1:]:
             message = f"a job has one of {_ANY_KIND}; this has `{kinds[0]}` already"
             self._add(pairs[kind][0], message, advice="delete one of them")
+        if "handler" in pairs and "phases" in pairs:
+            self._add(pairs["phases"][0], phase.BOTH, advice=phase.BOTH_ADVICE)
         if base is not None and len(self.problems) == before:
             self._schedule(pairs, base)
         if base is not _NOTHING or misspelt:
             return
-        if "handler" not in pairs:
+        if "handler" not in pairs and "phases" not in pairs:
             self._add(pair[0], "missing field `handler`", advice=field.HANDLER_ADVICE)
         if not kinds:
             self._add(pair[0], "missing a schedule", advice=f"add one of {_ANY_KIND}")
 
     def _checks(self, pairs: Pairs, base: JobSpec | None) -> None:
         for name, (_, node) in pairs.items():
-            if name in _NONE and self._plain(node) is None:
+            if name in checks.NONE and self._plain(node) is None:
                 continue
-            if name in _TEXTS:
-                check, expected = _TEXTS[name]
+            if name in checks.TEXTS:
+                check, expected = checks.TEXTS[name]
                 text = self._text(node, expected)
                 if text is not None:
                     self._check(node, check, text)
-            elif name in _VALUES:
-                self._check(node, _VALUES[name], self._plain(node))
+            elif name in checks.VALUES:
+                self._check(node, checks.VALUES[name], self._plain(node))
             elif name == "retry":
                 self._retry(node, base)
-            elif name == "dst":
-                self._checks(self._fields(node, DstSpec, "not a dst setting"), base)
-            elif name == "ledger":
-                self._checks(self._fields(node, LedgerSpec, "not a ledger setting"), base)
-            elif name == "blackout":
-                self._blackouts(node)
+            elif name in _MAPPINGS:
+                self._checks(self._fields(node, *_MAPPINGS[name]), base)
+            else:
+                self._structure(name, node, base)
+
+    def _structure(self, name: str, node: Node, base: JobSpec | None) -> None:
+        if name == "on":
+            self._on(node)
+        elif name == "phases":
+            self._phases(node, base)
+        elif name == "blackout":
+            self._blackouts(node)
 
     def _schedule(self, pairs: Pairs, base: JobSpec) -> None:
         """Inspect whether a kind of schedule and what goes with it go together."""
         own = {name: self._plain(pairs[name][1]) for name in SCHEDULE if name in pairs}
-        full = resolve.over(JobSpec(**own), base)
+        full = resolve.over(msgspec.convert(own, JobSpec), base)
         if sum(getattr(full, kind) is not UNSET for kind in KINDS) != 1:
             return
         for name, check in (("phase", timing.phase), ("jitter", timing.jitter)):
             place = pairs.get(name) or next((pairs[kind] for kind in KINDS if kind in pairs), None)
             if place is not None:
                 self._check(place[1], check, full)
+
+    def _on(self, node: Node) -> None:
+        pairs = self._fields(node, OnSpec, "not a trigger")
+        self._checks(pairs, _NOTHING)
+        if "completed" not in pairs:
+            self._add(node, "missing field `completed`", advice="write `on: {completed: JOB}`")
+
+    def _phases(self, node: Node, base: JobSpec | None) -> None:
+        if type(node) is not SequenceNode:
+            message = f"expected a list of phases, got {field.kind(self._plain(node))}"
+            self._add(node, message, advice="write for example [{handler: orders.import}]")
+            return
+        self._check(node, phase.count, node.value)
+        for item in node.value:
+            pairs = self._fields(item, PhaseSpec, "not a phase setting")
+            self._checks(pairs, base)
+            if "handler" not in pairs:
+                self._add(item, "missing field `handler`", advice=field.HANDLER_ADVICE)
 
     def _blackouts(self, node: Node) -> None:
         if type(node) is not SequenceNode:
@@ -272,4 +266,4 @@ class Inspection(Reader):
         if len(self.problems) > before or base is None or place is None:
             return
         full = resolve.over(JobSpec(retry=msgspec.convert(self._plain(node), RetrySpec)), base)
-        self._check(place[1], lambda it: resolve.retry(it, self._ground.defaults.retry), full.retry)
+        self._check(place[1], lambda it: layer.retry(it, self._ground.defaults.retry), full.retry)

@@ -6,7 +6,6 @@ written is `UNSET`, so that templates and defaults can stand under it.
 
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rota.common.retention import USUAL
@@ -18,6 +17,7 @@ from rota.scheduler.config.form import (
     Burst,
     CatchUpConcurrency,
     Cron,
+    DeadTask,
     Every,
     FreshWithin,
     Handler,
@@ -27,109 +27,42 @@ from rota.scheduler.config.form import (
     MaxCatchUp,
     MaxConcurrency,
     MaxLateness,
+    MaxTaskSize,
     Misfire,
     Name,
+    OnFailure,
     Overlap,
     PauseAfterFailures,
     Phase,
     Priority,
     ProbeAfter,
     RateLimit,
-    Rest,
+    RetryOn,
+    Stagger,
+    StartWhilePlanning,
     Timeout,
     Timezone,
+    Unsplittable,
     Weight,
 )
+from rota.scheduler.config.part import Blackouts, DstSpec, OnSpec, Phases, RetrySpec, Spec
 
-KINDS: Final = ("cron", "every", "after", "at", "between")  # a job has exactly one of these fields
+KINDS: Final = ("cron", "every", "after", "at", "between", "on")  # a job has exactly one of these
 SCHEDULE: Final = (*KINDS, "phase", "jitter")  # replaced as a whole where a job has another kind
 
 
-class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping in a configuration file."""
-
-
-class DstSpec(_Spec, frozen=True, kw_only=True):
-    """What becomes of local times that the clock skips, and of those that it shows twice."""
-
-    gap: (
-        Annotated[
-            str,
-            Meta(
-                description="Skipped times: due once when the clock has jumped, or not at all. If "
-                "not given: run_after; for cron whose minute or hour starts with a star, skip.",
-                extra_json_schema={"enum": ["run_after", "skip"]},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    fold: (
-        Annotated[
-            str,
-            Meta(
-                description="Repeated times: due the first time, the second, or both. If not "
-                "given: first; for cron whose minute or hour starts with a star, both.",
-                extra_json_schema={"enum": ["first", "second", "both"]},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-
-
-class BlackoutSpec(_Spec, frozen=True, kw_only=True):
-    """A time in which nothing falls due: `between`, again and again, or `from` and `to`, once."""
-
-    between: (
-        Annotated[
-            str,
-            Meta(
-                description="A window of each day, or of the days of the week on which it starts.",
-                examples=["08:00..18:00", "sat,sun 00:00..24:00"],
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    start: Annotated[At, Meta(description="When it starts.")] | UnsetType = msgspec.field(
-        default=UNSET, name="from"
-    )
-    end: Annotated[At, Meta(description="When it ends; not included.")] | UnsetType = msgspec.field(
-        default=UNSET, name="to"
-    )
-    reason: Annotated[str, Meta(description="Why, for people.")] | UnsetType = UNSET
-
-
-Blackouts = Annotated[
-    tuple[BlackoutSpec, ...],
-    Meta(
-        description="Times in which no occurrence falls due, on the clock of the job's time zone. "
-        "A tenant's are added to the defaults'; a job's own hold instead of both.",
-    ),
-]
-
-
-class RetrySpec(_Spec, frozen=True, kw_only=True):
-    """How a failing run is tried again."""
-
-    attempts: (
-        Annotated[int, Meta(ge=1, le=100, description="Attempts in all, the first included.")]
-        | UnsetType
-    ) = UNSET
-    backoff: (
-        Annotated[Rest, Meta(description="Rest before the second attempt; doubles each time.")]
-        | UnsetType
-    ) = UNSET
-    max_backoff: Annotated[Rest, Meta(description="The longest rest.")] | UnsetType = UNSET
-
-
-class JobSpec(_Spec, frozen=True, kw_only=True):
-    """A job: what to call, and exactly one of cron, every, after, at and between."""
+class JobSpec(Spec, frozen=True, kw_only=True):
+    """A job: what to call, and exactly one of cron, every, after, at, between and on."""
 
     handler: Handler | UnsetType = UNSET
+    phases: Phases | UnsetType = UNSET
+    on_failure: OnFailure | UnsetType = UNSET
     cron: Cron | UnsetType = UNSET
     every: Every | UnsetType = UNSET
     after: After | UnsetType = UNSET
     at: At | UnsetType = UNSET
     between: Between | UnsetType = UNSET
+    on: OnSpec | UnsetType = UNSET
     phase: Phase | UnsetType = UNSET
     jitter: Jitter | UnsetType = UNSET
     args: Args | UnsetType = UNSET
@@ -146,10 +79,16 @@ class JobSpec(_Spec, frozen=True, kw_only=True):
     pause_after_failures: PauseAfterFailures | UnsetType = UNSET
     probe_after: ProbeAfter | UnsetType = UNSET
     fresh_within: FreshWithin | UnsetType = UNSET
+    retry_on: RetryOn | UnsetType = UNSET
+    max_task_size: MaxTaskSize | UnsetType = UNSET
+    unsplittable: Unsplittable | UnsetType = UNSET
+    start_while_planning: StartWhilePlanning | UnsetType = UNSET
+    dead_task: DeadTask | UnsetType = UNSET
+    stagger: Stagger | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
 
 
-class LedgerSpec(_Spec, frozen=True, kw_only=True):
+class LedgerSpec(Spec, frozen=True, kw_only=True):
     """How much is kept of what became of each job's occurrences."""
 
     runs: (
@@ -161,7 +100,7 @@ class LedgerSpec(_Spec, frozen=True, kw_only=True):
     )
 
 
-class DefaultsSpec(_Spec, frozen=True, kw_only=True):
+class DefaultsSpec(Spec, frozen=True, kw_only=True):
     """What holds for every job, and every tenant, that does not say otherwise."""
 
     timezone: Timezone | UnsetType = UNSET
@@ -185,7 +124,7 @@ class DefaultsSpec(_Spec, frozen=True, kw_only=True):
     ledger: LedgerSpec | UnsetType = UNSET
 
 
-class GroupSpec(_Spec, frozen=True, kw_only=True):
+class GroupSpec(Spec, frozen=True, kw_only=True):
     """A group of tenants."""
 
     weight: Weight | UnsetType = UNSET
@@ -194,13 +133,13 @@ class GroupSpec(_Spec, frozen=True, kw_only=True):
     catch_up_concurrency: CatchUpConcurrency | UnsetType = UNSET
 
 
-class HandlerSpec(_Spec, frozen=True, kw_only=True):
+class HandlerSpec(Spec, frozen=True, kw_only=True):
     """A handler's limits. They hold in each group by itself: a group is one placement unit."""
 
     max_concurrency: MaxConcurrency | UnsetType = UNSET
 
 
-class TenantSpec(_Spec, frozen=True, kw_only=True):
+class TenantSpec(Spec, frozen=True, kw_only=True):
     """A tenant and its jobs."""
 
     group: Annotated[Name, Meta(description="The group it belongs to, one of `groups`.")]
@@ -224,7 +163,7 @@ class TenantSpec(_Spec, frozen=True, kw_only=True):
     ] = {}
 
 
-class FileSpec(_Spec, frozen=True, kw_only=True):
+class FileSpec(Spec, frozen=True, kw_only=True):
     """One file of a Rota configuration; a configuration is one file or a directory of them."""
 
     defaults: DefaultsSpec | UnsetType = UNSET

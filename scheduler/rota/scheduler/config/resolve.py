@@ -5,36 +5,34 @@ refuses, `inspection` finds everything that is wrong, and where.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from rota.common import duration
-from rota.common.job import Blackout, Job, Retry, Schedule
+from rota.common.job import Blackout, Job, Schedule
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.retention import Retention
-from rota.scheduler.config import field, limit, rate, timing
+from rota.scheduler.config import field, limit, phase, rate, timing
 from rota.scheduler.config.field import FieldError
+from rota.scheduler.config.layer import first
+from rota.scheduler.config.layer import over as lay
 from rota.scheduler.config.model import (
     BUILT_IN,
     KINDS,
     SCHEDULE,
     DefaultsSpec,
-    DstSpec,
     GroupSpec,
     HandlerSpec,
     JobSpec,
     LedgerSpec,
-    RetrySpec,
     TenantSpec,
+)
+from rota.scheduler.config.part import (
+    DstSpec,
 )
 
 JobSpecs = dict[str, JobSpec]
-_T = TypeVar("_T")
-_S = TypeVar("_S", bound=msgspec.Struct)
-_CACHED = 4096  # different retries that jobs share
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +55,7 @@ class Footing(NamedTuple):
 def defaults(data: Any) -> DefaultsSpec:
     """Return the defaults that `data` declares over the built-in ones."""
     written = msgspec.convert(data, DefaultsSpec)
-    ground = Ground(defaults=_over(written, BUILT_IN))
+    ground = Ground(defaults=lay(written, BUILT_IN))
     _job(_PROBE, ground, footing(ground))
     limits(TenantSpec(group="probe"), ground.defaults)
     group({}, ground.defaults)
@@ -77,7 +75,7 @@ def group(data: Any, base: DefaultsSpec) -> GroupLimits:
 
 def retention(spec: LedgerSpec | UnsetType, base: LedgerSpec | UnsetType) -> Retention:
     """Return how much is kept of each job: what `spec` says, and `base` where that says nothing."""
-    full = first(base) if isinstance(spec, UnsetType) else _over(spec, first(base))
+    full = first(base) if isinstance(spec, UnsetType) else lay(spec, first(base))
     return Retention(runs=limit.entries(first(full.runs)), days=limit.days(first(full.days)))
 
 
@@ -121,7 +119,18 @@ def tenant(name: str, data: Any, ground: Ground) -> tuple[str, list[Job], Tenant
         _job(specs[job], ground, base, tenant=name, group=spec.group, name=job)
         for job in sorted(specs)
     ]
+    timing.chains(jobs)
     return spec.group, jobs, limits(spec, ground.defaults)
+
+
+def waits(name: str, data: Any, ground: Ground) -> None:
+    """Check that jobs of a tenant which wait for others do not wait for ever; nothing else."""
+    try:
+        tenant(name, data, ground)
+    except timing.WaitError:
+        raise
+    except (FieldError, msgspec.ValidationError):
+        return
 
 
 def footing(ground: Ground, spec: TenantSpec | None = None) -> Footing:
@@ -130,7 +139,7 @@ def footing(ground: Ground, spec: TenantSpec | None = None) -> Footing:
     zone, dst, own = base.timezone, first(base.dst), first(base.blackout)
     if spec is not None:
         zone = first(spec.timezone, zone)
-        dst = dst if isinstance(spec.dst, UnsetType) else _over(spec.dst, dst)
+        dst = dst if isinstance(spec.dst, UnsetType) else lay(spec.dst, dst)
         own = own if isinstance(spec.blackout, UnsetType) else own + spec.blackout
     timing.rule(dst)  # for a tenant without jobs
     return Footing(field.zone(first(zone)), dst, timing.blackouts(own))
@@ -163,44 +172,9 @@ def over(upper: JobSpec, lower: JobSpec) -> JobSpec:
     """Return a job with the fields of `upper`, and of `lower` where that says nothing."""
     if any(getattr(upper, kind) is not UNSET for kind in KINDS):
         lower = msgspec.structs.replace(lower, **dict.fromkeys(SCHEDULE, UNSET))
-    return _over(upper, lower)
-
-
-def first(*choices: _T | UnsetType) -> _T:
-    """Return the first that is set; the last always is."""
-    return next(choice for choice in choices if not isinstance(choice, UnsetType))
-
-
-@lru_cache(_CACHED)
-def retry(spec: RetrySpec | UnsetType, base: RetrySpec | UnsetType) -> Retry:
-    """Return what `spec` says, and `base` where that says nothing."""
-    full = base if isinstance(spec, UnsetType) else _over(spec, first(base))
-    assert isinstance(full, RetrySpec)
-    backoff = field.length(first(full.backoff))
-    longest = field.length(first(full.max_backoff))
-    if longest < backoff:
-        raise FieldError(
-            f"max_backoff, {duration.text(longest)}, is shorter than backoff, "
-            f"{duration.text(backoff)}",
-            "max_backoff bounds the rest that doubles from backoff on; set both",
-        )
-    return Retry(
-        attempts=field.attempts(first(full.attempts)),
-        backoff_ms=backoff,
-        max_backoff_ms=longest,
-    )
-
-
-def _over(upper: _S, lower: _S) -> _S:
-    """Return a struct with the fields of `upper`, and of `lower` where those are not set."""
-    fields: dict[str, Any] = {}
-    for name in upper.__struct_fields__:
-        high = getattr(upper, name)
-        if high is not UNSET:
-            low = getattr(lower, name)
-            both = isinstance(high, msgspec.Struct) and isinstance(low, msgspec.Struct)
-            fields[name] = _over(high, low) if both else high
-    return msgspec.structs.replace(lower, **fields)
+    if upper.phases is not UNSET or upper.handler is not UNSET:
+        lower = msgspec.structs.replace(lower, phases=UNSET, handler=UNSET)
+    return lay(upper, lower)
 
 
 def _job(
@@ -212,8 +186,7 @@ def _job(
     group: str = "",
     name: str = "",
 ) -> Job:
-    if isinstance(spec.handler, UnsetType):
-        raise FieldError("missing field handler")
+    own_phases = phase.phases(spec, ground.defaults)
     args = {} if isinstance(spec.args, UnsetType) else field.args(spec.args)
     own = spec.blackout
     usual = ground.defaults
@@ -224,13 +197,17 @@ def _job(
         tenant=tenant,
         name=field.name(name) if name else name,
         group=group,
-        handler=field.handler(spec.handler),
+        handler=own_phases[0].handler,
         schedule=_schedule(spec, base),
         blackouts=base.blackouts if isinstance(own, UnsetType) else timing.blackouts(own),
         args=args,
-        timeout_ms=field.length(first(spec.timeout, usual.timeout)),
+        timeout_ms=own_phases[0].timeout_ms,
         kill_after_ms=field.length(first(spec.kill_after, usual.kill_after)),
-        retry=retry(spec.retry, usual.retry),
+        retry=own_phases[0].retry,
+        retry_on=own_phases[0].retry_on,
+        tasks=own_phases[0].tasks,
+        phases=own_phases[1:],
+        on_failure=phase.failure_handler(spec, usual),
         overlap=field.overlap(first(spec.overlap, usual.overlap)),
         pause_after_failures=limit.failures(most) if most is not None else 0,
         probe_after_ms=field.length(first(spec.probe_after, usual.probe_after)),
@@ -243,7 +220,7 @@ def _job(
 
 
 def _schedule(spec: JobSpec, base: Footing) -> Schedule:
-    dst = base.dst if isinstance(spec.dst, UnsetType) else _over(spec.dst, base.dst)
+    dst = base.dst if isinstance(spec.dst, UnsetType) else lay(spec.dst, base.dst)
     zone = field.zone(first(spec.timezone, base.zone))
     return timing.schedule(spec, dst, zone)
 

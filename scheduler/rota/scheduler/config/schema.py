@@ -15,8 +15,9 @@ def schema() -> dict[str, Any]:
     (root,), definitions = msgspec.json.schema_components([FileSpec], ref_template=_REF)
     own = definitions["JobSpec"]
     own["dependencies"] = {kind: _without(*(it for it in KINDS if it != kind)) for kind in KINDS}
-    own["dependencies"]["phase"] = _without("cron", "after", "at", "between")
-    own["dependencies"]["jitter"] = _without("after", "between")
+    own["dependencies"]["phase"] = _without("cron", "after", "at", "between", "on")
+    own["dependencies"]["phases"] = _without("handler")
+    own["dependencies"]["jitter"] = _without("after", "between", "on")
     definitions["BlackoutSpec"]["oneOf"] = [
         {"required": ["between"], **_without("from", "to")},
         {"required": ["from", "to"], **_without("between")},
@@ -24,7 +25,7 @@ def schema() -> dict[str, Any]:
     definitions["TemplateJob"] = {
         **own,
         "title": "TemplateJob",
-        "required": ["handler"],
+        "allOf": [{"anyOf": [{"required": ["handler"]}, {"required": ["phases"]}]}],
         "anyOf": [{"required": [kind]} for kind in KINDS],
     }
     templates = definitions["FileSpec"]["properties"]["templates"]

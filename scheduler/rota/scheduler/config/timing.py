@@ -3,17 +3,28 @@
 Every check raises `FieldError`.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, Literal, cast
 
 from msgspec import UNSET, UnsetType
 
-from rota.common.job import Blackout, Fold, Gap, Schedule
+from rota.common.job import Blackout, Fold, Gap, Job, Schedule
 from rota.scheduler.config import field
+from rota.scheduler.config.diagnostic import quoted
 from rota.scheduler.config.field import FieldError
-from rota.scheduler.config.model import KINDS, BlackoutSpec, DstSpec, JobSpec
+from rota.scheduler.config.model import (
+    KINDS,
+    JobSpec,
+)
+from rota.scheduler.config.part import (
+    BlackoutSpec,
+    DstSpec,
+    OnSpec,
+)
 
-Kind = Literal["cron", "every", "after", "at", "between"]
+Kind = Literal["cron", "every", "after", "at", "between", "on"]
 _CACHED = 4096  # different schedules and sets of blackouts that jobs share
 BLACKOUT_ADVICE: Final = (
     'write for example `between: "08:00..18:00"`, or `from: "2026-12-24 00:00"` with'
@@ -23,7 +34,12 @@ _ONE: Final = "make two of it"
 _SPREAD: Final = {  # why a kind needs no jitter
     "after": "delete it; it counts from the end of the last run, which differs anyway",
     "between": "delete it; each job has a place of its own in the window",
+    "on": "delete it; it starts when the other job has succeeded",
 }
+
+
+class WaitError(FieldError):
+    """A job waits for another one in vain."""
 
 
 def schedule(spec: JobSpec, dst: DstSpec, zone: str) -> Schedule:
@@ -36,8 +52,9 @@ def kind_of(spec: JobSpec) -> tuple[Kind, str]:
     """Return the kind of a job's schedule, and what is written for it."""
     written = [kind for kind in KINDS if getattr(spec, kind) is not UNSET]
     if len(written) != 1:
-        raise FieldError("a job has exactly one of cron, every, after, at and between")
-    return cast("Kind", written[0]), getattr(spec, written[0])
+        raise FieldError("a job has exactly one of cron, every, after, at, between and on")
+    text = getattr(spec, written[0])
+    return cast("Kind", written[0]), text.completed if isinstance(text, OnSpec) else text
 
 
 def phase(spec: JobSpec) -> int | None:
@@ -62,7 +79,7 @@ def jitter(spec: JobSpec) -> int:
         return 0
     kind, text = kind_of(spec)
     ms = field.share(spec.jitter)
-    if kind in ("after", "between"):
+    if kind in _SPREAD:
         raise FieldError(f"jitter does not go with `{kind}`", _SPREAD[kind])
     if kind == "every" and ms >= field.period(text):
         raise FieldError(
@@ -102,6 +119,21 @@ def rule(dst: DstSpec) -> tuple[Gap | None, Fold | None]:
     )
 
 
+def chains(jobs: Iterable[Job]) -> None:
+    """Check that each job that waits for another one waits for one that will run."""
+    awaited = {job.name: job.schedule.completed for job in jobs}
+    for name in awaited:
+        seen = [name]
+        while (other := awaited[seen[-1]]) and other not in seen:
+            if other not in awaited:
+                advice = field.did_you_mean(other, frozenset(awaited)) or "name a job of the tenant"
+                raise WaitError(f"job {seen[-1]} waits for {quoted(other)}: no such job", advice)
+            seen.append(other)
+        if other:
+            text = ", ".join(f"{one} for {two}" for one, two in pairwise([*seen, other]))
+            raise WaitError(f"jobs wait in a circle: {text}", "give one of them a schedule")
+
+
 @lru_cache(_CACHED)
 def _shared(
     kind: Kind, text: str, places: tuple[int | None, int], dst: DstSpec, zone: str
@@ -115,6 +147,7 @@ def _shared(
         phase_ms=phase_ms,
         at=field.moment(text) if kind == "at" else "",
         between=field.window(text) if kind == "between" else "",
+        completed=field.name(text) if kind == "on" else "",
         jitter_ms=jitter_ms,
         timezone=zone,
         gap=gap,
