@@ -207,7 +207,7 @@ async def test_big_result() -> None:
     assert first == last
 
 
-@pytest.mark.parametrize("handler", ["wait", "wait-async", "give-in"])
+@pytest.mark.parametrize("handler", ["wait", "wait-async", "callback", "give-in"])
 async def test_cancel(handler: str, tmp_path: Path) -> None:
     """A cancelled run cleans up and is dead when it has ended; the next run has a new child."""
     async with pool(limit=1, grace=PATIENCE) as children:

@@ -144,6 +144,21 @@ async def wait_async(ctx: Context, told: str, cleaned: str) -> None:
         _tell(cleaned, int(ctx.cancelled))
 
 
+@jobs.handler("callback", isolation="process")
+async def callback(ctx: Context, told: str, cleaned: str) -> None:
+    """Do the same, in a callback of the event loop."""
+
+    def wait() -> None:
+        _tell(told, os.getpid())
+        time.sleep(60)
+
+    try:
+        asyncio.get_running_loop().call_soon(wait)
+        await asyncio.sleep(60)
+    finally:
+        _tell(cleaned, int(ctx.cancelled))
+
+
 @jobs.handler("resist", isolation="process")
 def resist(ctx: Context, told: str) -> None:
     """Go on whatever it is told."""

@@ -33,8 +33,11 @@ from rota.worker.line import Answer
 _GRACE = 2.0  # seconds to clean up when the worker is gone without a word
 
 
-class Ended(BaseException):
-    """Raised in the main thread, in whatever the handler does there: clean up and leave."""
+class Ended(KeyboardInterrupt):
+    """Raised in the main thread, in whatever the handler does there: clean up and leave.
+
+    An event loop stops for this kind alone: it would log any other that hits one of its callbacks.
+    """
 
 
 class Child:
