@@ -12,7 +12,9 @@ Overlap = Literal["skip", "queue_one", "queue_all", "cancel", "allow"]
 Misfire = Literal["once", "all", "skip"]
 
 PROBE_AFTER_MS = 600_000
-KILL_AFTER_MS = 10_000  # one object, so that a request need not carry it
+# Each one object, so that a request need not carry what is usual.
+TIMEOUT_MS = 900_000
+KILL_AFTER_MS = 10_000
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,9 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 3  # attempts in all, the first included; at least 1
     backoff_ms: int = 10_000  # rest before the second attempt; doubles each time
     max_backoff_ms: int = 600_000  # the longest rest
+
+
+RETRY = Retry()
 
 
 class Tasks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,15 +38,15 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stagger_ms: int = 0  # from the start of one task to that of the next
 
 
-FREE = Tasks()  # what binds no task; one object, so that a request need not carry it
+FREE = Tasks()  # what binds no task
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
     """One of the steps that a run passes, each by a handler of its own."""
 
     handler: str
-    timeout_ms: int = 900_000  # how long one attempt may run
-    retry: Retry = Retry()
+    timeout_ms: int = TIMEOUT_MS  # how long one attempt may run
+    retry: Retry = RETRY
     retry_on: tuple[str, ...] = ()  # names of errors; others are final. None: all are tried again
     tasks: Tasks = FREE
 
@@ -89,9 +94,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schedule: Schedule
     blackouts: tuple[Blackout, ...] = ()  # the tenant's and the defaults', or the job's own
     args: dict[str, Any] = {}  # checked by the handler's own types before it is called
-    timeout_ms: int = 900_000  # how long one attempt may run
+    timeout_ms: int = TIMEOUT_MS  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
-    retry: Retry = Retry()
+    retry: Retry = RETRY
     retry_on: tuple[str, ...] = ()  # as in `Phase`
     tasks: Tasks = FREE
     phases: tuple[Phase, ...] = ()  # behind the first one, which is described by the fields above

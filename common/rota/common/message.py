@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from rota.common.job import FREE, KILL_AFTER_MS, Job, Phase, Retry, Tasks
+from rota.common.job import FREE, KILL_AFTER_MS, RETRY, TIMEOUT_MS, Job, Phase, Retry, Tasks
 
 VERSION = 1
 MAX_REQUEST_BYTES = 64 * 1024
@@ -46,9 +46,9 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job: str  # the job's name within the tenant
     handler: str  # the name that a worker registered
     args: msgspec.Raw = msgspec.Raw(b"\x80")  # a msgpack map, decoded by the handler's own types
-    timeout_ms: int = 900_000  # how long one attempt may run
+    timeout_ms: int = TIMEOUT_MS  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
-    retry: Retry = Retry()  # how often and how soon to try again
+    retry: Retry = RETRY  # how often and how soon to try again
     beside: bool = False  # whether other runs of the job may be under way meanwhile
     missed: tuple[int, ...] = ()  # due times that this run makes up for, too, ms; in order
     retry_on: tuple[str, ...] = ()  # names of errors; others are final. None: all are tried again
