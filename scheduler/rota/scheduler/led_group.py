@@ -83,14 +83,7 @@ class LedGroup:
             after = await self._store.last_completion(self._group)
             slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
             opened_ms = await self._catalog.opened_ms(self._group)
-            self._successor = Successor(
-                self._group,
-                store=self._store,
-                catalog=self._catalog,
-                withhold=self._withholding,
-                log=self._log,
-            )
-            self._successor.follow(self._jobs, self._since)
+            self._successor = self._build_successor()
             self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
             self._auditor = self._build_auditor()
             adopted = await self._take_up_all(slots, opened_ms)
@@ -165,6 +158,17 @@ class LedGroup:
     def forget(self) -> None:
         """Keep nothing in mind: another scheduler looks after the runs now."""
         self._left = {}
+
+    def _build_successor(self) -> Successor:
+        found = Successor(
+            self._group,
+            store=self._store,
+            catalog=self._catalog,
+            withhold=self._withholding,
+            log=self._log,
+        )
+        found.follow(self._jobs, self._since)
+        return found
 
     def _build_auditor(self) -> Auditor:
         return Auditor(
