@@ -115,7 +115,8 @@ async def test_takes_over_from_one_that_stops(url: str) -> None:
         left = first.enqueued("gold/rate")
         await probe.until(lambda: left or second.enqueued("gold/rate"), workers.PROMPTLY)
 
-    assert [] == first.book.complaints() + second.book.complaints()
+    complaints = {*first.book.complaints(), *second.book.complaints()}
+    assert complaints <= {"occurrence_skipped"}  # the next one, while nobody works
 
 
 async def test_runs_in_flight_are_adopted(url: str, store: Store) -> None:

@@ -63,8 +63,9 @@ def processes_with(text: str) -> list[str]:
 
 
 def files_in_checkout() -> set[Path]:
-    """Return what lies in the example's folder."""
-    return set((ROOT / "examples").rglob("*"))
+    """Return what lies in the example's folder, but for what Python keeps there for itself."""
+    found = (ROOT / "examples").rglob("*")
+    return {path for path in found if "__pycache__" not in path.parts}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
