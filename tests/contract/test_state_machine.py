@@ -32,6 +32,7 @@ class Move(NamedTuple):
     planned: int = 0  # tasks that it planned
     busy: bool = False  # whether one of those is running
     failed: bool = False  # whether one of those is dead, and with it the run
+    late: bool = False  # whether its time is over, as that of a call may be
 
 
 PHASES: dict[str, Any] = {"phases": (fans.LATER,)}
@@ -39,6 +40,9 @@ MENDED: dict[str, Any] = {"on_failure": fans.MEND}
 EARLY: dict[str, Any] = {"request": {"tasks": Tasks(early=True)}, "planned": 1, "busy": True}
 MOVES = [
     Move(None, Operation.ENQUEUE, State.QUEUED),
+    Move(None, Operation.CALL, State.QUEUED),
+    Move(State.QUEUED, Operation.CLAIM, State.CANCELLED, late=True),
+    Move(State.RUNNING, Operation.RETRY, State.DEAD, late=True),
     Move(State.QUEUED, Operation.CLAIM, State.RUNNING),
     Move(State.QUEUED, Operation.CLAIM, State.HELD, worker="other"),
     Move(State.HELD, Operation.CLAIM, State.RUNNING),
@@ -94,6 +98,7 @@ def refusal(state: State | None, operation: Operation, job_id: str) -> list[Any]
     unclaimed = state in (None, State.QUEUED, State.HELD)
     words: dict[Operation, list[Any]] = {
         Operation.ENQUEUE: [b"past" if over else b"duplicate", job_id.encode()],
+        Operation.CALL: [b"past" if over else b"duplicate"],
         Operation.CLAIM: [b"claimed", 0],
         Operation.RENEW: [b"unknown" if unclaimed else b"lost"],
         Operation.PROGRESS: [b"unknown" if unclaimed else b"stale", b""],
@@ -133,6 +138,9 @@ async def test_lawful_move(store: Store, move: Move) -> None:
         await calls.call(
             store, Operation.CANCEL, calls.arguments(Operation.CANCEL, seeded, move.worker)
         )
+    if move.late:
+        record = keys.run(GROUP, seeded.occurrence.job_id)
+        await store.link.command("HSET", record, "latest", 1)
     if move.limited:
         await store.link.command(
             "HSET", keys.tenant(GROUP, "acme"), "limits", "1 0 1 0", "running", 1

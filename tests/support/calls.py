@@ -43,6 +43,10 @@ def arguments(
     body = builders.completion(run, outcome)
     table: dict[Operation, Sequence[Any]] = {
         Operation.ENQUEUE: (0, *seeded.occurrence),
+        Operation.CALL: (
+            *(run.job_id, "acme", "import", HANDLER, 3, 0, seeded.occurrence.body),
+            *("normal", 0, ""),
+        ),
         Operation.CLAIM: (worker, 1, LEASE_MS, 1),
         Operation.RENEW: (LEASE_MS, run.job_id, run.fence),
         Operation.PROGRESS: (run.job_id, run.fence, 1, b"how far", b"what is committed"),

@@ -74,7 +74,8 @@ def run(group: str, job_id: str) -> str:
     """Return the HASH of one run. Gone when it succeeds, or after the time it is kept for.
 
     Its handler's own: progress (msgpack of `Mark`), units (of a list of `Tally`), and noted: when
-    one of them was written, ms.
+    one of them was written, ms. Of a call: latest (when it must have begun, ms) and reply (the
+    inbox that the reply goes to).
     """
     return f"{root(group)}:j:{job_id}"
 
@@ -244,6 +245,14 @@ def worker(group: str, worker_id: str) -> str:
 def handlers(group: str, worker_id: str) -> str:
     """Return the SET of handlers that a worker serves. Gone when its worker is, after 30 s."""
     return f"{root(group)}:wh:{worker_id}"
+
+
+def inbox(group: str, client: str) -> str:
+    """Return the LIST of replies to a client: job_id, completion, result. Gone after a minute.
+
+    Both are empty where there are more than 1,000 replies: then the run's record tells.
+    """
+    return f"{root(group)}:in:{client}"
 
 
 def claim(group: str, worker_id: str) -> str:

@@ -35,6 +35,7 @@ class Outcome(StrEnum):
     SHED = "shed"  # too many runs of its tenant were queued
     PAUSED = "paused"
     BREAKER = "breaker"  # the job kept failing
+    EXPIRED = "expired"  # of a call: its time was over before it could begin
 
 
 class Missed(StrEnum):

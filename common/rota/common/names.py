@@ -13,6 +13,11 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def call_job(handler: str) -> str:
+    """Return what stands for a job where `handler` is called; no job can have this name."""
+    return "@" + handler.replace(":", ".")
+
+
 def is_handler(text: str) -> bool:
     """Tell whether `text` may name a handler, such as `orders.import`."""
     return _HANDLER.fullmatch(text) is not None
@@ -24,9 +29,13 @@ def split_ref(ref: str) -> tuple[str, str]:
     Raises `ValueError` for anything else.
     """
     tenant, slash, job = ref.partition("/")
-    if not (slash and is_name(tenant) and is_name(job)):
+    if not (slash and is_name(tenant) and (is_name(job) or _is_call_job(job))):
         raise ValueError(f"expected TENANT/JOB, such as acme/import-orders, got {ref!r}")
     return tenant, job
+
+
+def _is_call_job(job: str) -> bool:
+    return is_handler(job[1:]) and job == call_job(job[1:])
 
 
 def split_job_id(job_id: str) -> tuple[str, str]:

@@ -15,12 +15,14 @@ REGISTER = "register"
 LIMITS = "limits"
 SWITCH = "switch"  # without the library: see `plain`
 PAUSE = "pause"  # the same
+ATTEND = "attend"
+FORGO = "forgo"
 # In this order in front of the scripts.
-LIBRARY = ("lib", "fair", "ledger", "runs", "tasks", "phases", "turns")
+LIBRARY = ("lib", "fair", "ledger", "calls", "runs", "tasks", "phases", "turns")
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
-_NEEDS_MEMORY = {Operation.ENQUEUE, Operation.PLAN}
+_NEEDS_MEMORY = {Operation.ENQUEUE, Operation.CALL, Operation.PLAN}
 _TAKES_TURNS = {Operation.CLAIM, Operation.PROMOTE}
 
 

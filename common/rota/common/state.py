@@ -35,6 +35,7 @@ class Operation(StrEnum):
     """What can be done to a run; each is one script of the same name."""
 
     ENQUEUE = "enqueue"
+    CALL = "call"
     CLAIM = "claim"
     RENEW = "renew"
     PROGRESS = "progress"
@@ -53,7 +54,8 @@ class Operation(StrEnum):
 
 TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (None, Operation.ENQUEUE): (State.QUEUED,),
-    (State.QUEUED, Operation.CLAIM): (State.RUNNING, State.HELD),
+    (None, Operation.CALL): (State.QUEUED,),
+    (State.QUEUED, Operation.CLAIM): (State.RUNNING, State.HELD, State.CANCELLED),
     (State.HELD, Operation.CLAIM): (State.RUNNING, State.HELD, State.QUEUED),
     (State.RUNNING, Operation.RENEW): (State.RUNNING,),
     (State.RUNNING, Operation.PROGRESS): (State.RUNNING,),
@@ -70,7 +72,9 @@ TRANSITIONS: dict[tuple[State | None, Operation], tuple[State, ...]] = {
     (State.RUNNING, Operation.COMPLETE): (
         *(State.SUCCEEDED, State.DEAD, State.CANCELLED, State.QUEUED, State.FANNED),
     ),
-    (State.RUNNING, Operation.RETRY): (State.RETRYING, State.CANCELLED, State.FANNED),
+    (State.RUNNING, Operation.RETRY): (
+        *(State.RETRYING, State.CANCELLED, State.FANNED, State.DEAD),
+    ),
     (State.RUNNING, Operation.RELEASE): (
         *(State.QUEUED, State.RETRYING, State.CANCELLED, State.FANNED),
     ),

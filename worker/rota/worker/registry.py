@@ -89,6 +89,19 @@ class Jobs:
 
         return register
 
+    def service(self, name: str, implementation: object) -> None:
+        """Register the public methods of `implementation`, each as the handler `NAME.METHOD`.
+
+        Each takes the context first, as any handler. Callers see them by a contract: a class or
+        Protocol with the same methods without it. Raises `HandlerError` saying what is wrong.
+        """
+        methods = inspect.getmembers(implementation, inspect.ismethod)
+        public = [(key, method) for key, method in methods if not key.startswith("_")]
+        if not public:
+            raise HandlerError(f"service {name!r}: {implementation!r} has no public methods")
+        for key, method in public:
+            self._add(_handler(f"{name}.{key}", method, "auto"))
+
     def include(self, other: "Jobs") -> None:
         """Take over all handlers of `other`; raises `HandlerError` if a name is taken."""
         for handler in other.handlers.values():

@@ -2,6 +2,7 @@
 -- first, each under a lease and a fence that only ever rises, and as many as all limits allow. A run
 -- whose handler the worker does not serve is set aside (queued -> held) for one that does; no
 -- attempt is spent on it. That one queues it again (held -> queued), in front.
+-- A call whose time is over is ended instead (queued -> cancelled).
 -- The same request again gives the same runs again: its reply was lost.
 --
 -- KEYS[1]  the group's root key
@@ -36,11 +37,12 @@ local function give(...)
   given[k + 1], given[k + 2], given[k + 3], given[k + 4], given[k + 5] = ...
 end
 
-local function take(id, t, handler, attempt, due, body)
+local function take(id, t, handler, attempt, due, body, latest)
   -- The server's time in microseconds as floor: a fence rises even if the store lost its data.
   fence = math.max(fence + 1, clock[1] * 1000000 + clock[2])
   catch_up(t)
   begin_attempt(id, t, fence, worker, lease, handler, int(attempt + 1))
+  if latest then call('PERSIST', P .. ':j:' .. id) end
   taken[#taken + 1] = id
   give(id, int(fence), int(attempt + 1), due, body)
 end
@@ -89,8 +91,9 @@ local function take_first(name, ring)
   if free_at(t) > now then return place(t) end
   local id, priority = pop(t, ring)
   -- A pointer is only a hint: the record tells whether there is anything to claim.
-  local r = id and call('HMGET', P .. ':j:' .. id, 'state', 'handler', 'attempt', 'due', 'body') or {}
-  if r[1] == 'queued' and (not is_task(id) or in_turn(id, r[3])) then
+  local r = id and call('HMGET', P .. ':j:' .. id, 'state', 'handler', 'attempt', 'due', 'body',
+                       'latest') or {}
+  if r[1] == 'queued' and not expired(id, r[6]) and (not is_task(id) or in_turn(id, r[3])) then
     if ring == '' and ring_of(r[2]) ~= '' then
       push(id, t, 'RPUSH', r[2], priority)  -- its handler's limit is younger than the run
     elseif serves(r[2]) then

@@ -23,17 +23,6 @@ if wait > 0 then return reply end
 local term = tonumber(ARGV[2])
 local others  -- tenants that have queued runs
 
--- Whether the tenant has as many queued runs as its max_backlog allows.
-local function full(t)
-  if t.backlog == 0 then return false end
-  local n = 0
-  for _, priority in ipairs(t.lanes and {'normal', 'high', 'low'} or {'normal'}) do
-    n = n + call('LLEN', list_of(t, '', priority))
-    for ring in pairs(t.rings) do n = n + call('LLEN', list_of(t, ring, priority)) end
-  end
-  return n >= t.backlog
-end
-
 local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
 for i = 3, #ARGV, 11 do
   local id, due, beside = ARGV[i], tonumber(ARGV[i + 4]), ARGV[i + 9] == 'allow'

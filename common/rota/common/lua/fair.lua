@@ -131,6 +131,17 @@ local function waits(t, ring)
   return call('EXISTS', list, list .. '^high', list .. '^low') > 0
 end
 
+-- Whether the tenant has as many queued runs as its max_backlog allows.
+local function full(t)
+  if t.backlog == 0 then return false end
+  local n = 0
+  for _, priority in ipairs(t.lanes and {'normal', 'high', 'low'} or {'normal'}) do
+    n = n + call('LLEN', list_of(t, '', priority))
+    for ring in pairs(t.rings) do n = n + call('LLEN', list_of(t, ring, priority)) end
+  end
+  return n >= t.backlog
+end
+
 -- The ring for runs of a handler.
 local function ring_of(handler)
   return caps[handler] and caps[handler].most > 0 and handler or ''

@@ -1,5 +1,5 @@
 -- retry: running -> retrying, or cancelled if somebody cancelled it meanwhile. The attempt failed;
--- the run rests and keeps its job's slot.
+-- the run rests and keeps its job's slot. A call whose time is over by then is dead.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -14,10 +14,15 @@ for i = 2, #ARGV, 4 do
   local word = 'retrying'
   if run then
     end_attempt(run)
+    local report = told(ARGV[i + 3])
     if run.cancel then
       cancelled(run)
+    elseif run.latest and now + tonumber(ARGV[i + 2]) >= run.latest then
+      report.outcome, report.next_ms = 'dead', nil
+      call('HSET', record, 'rested', held)
+      finish(run, 'dead', cmsgpack.pack(report), '')
     else
-      note_attempt(run, told(ARGV[i + 3]).error)
+      note_attempt(run, report.error)
       call('HSET', record, 'state', 'retrying', 'rested', held)
       call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
       publish(run, ARGV[i + 3])

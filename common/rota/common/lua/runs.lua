@@ -12,13 +12,13 @@ end
 local function run_in(state, id, fence)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
                  'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority',
-                 'due', 'queued', 'past', 'units', 'phase')
+                 'due', 'queued', 'past', 'units', 'phase', 'latest')
   if r[1] ~= state or (fence and r[2] ~= fence) then return nil end
   return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
           charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
           worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
           priority = r[13], due = r[14], queued = r[15], past = r[16], units = r[17],
-          phase = tonumber(r[18]), claimed = r[5]}
+          phase = tonumber(r[18]), claimed = r[5], latest = tonumber(r[19])}
 end
 
 -- Return the run's fields if `fence` is the one under which it is running, else nil.
@@ -124,9 +124,9 @@ local function fortune(slot, outcome, failures)
 end
 
 -- Tell who listens how an attempt of `run` ended, and for how long the run was queued: the latter is
--- told by what it follows from, as that costs the store less. Nobody listens for a task.
+-- told by what it follows from, as that costs the store less. Nobody listens for a task, or a call.
 local function publish(run, completion)
-  if is_task(run.id) then return end
+  if is_task(run.id) or is_call(run.id) then return end
   call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', NOW,
        'queued', run.queued or '', 'claimed', run.claimed or '')
 end
@@ -149,9 +149,10 @@ local function finish(run, outcome, completion, result)
          fortune(slot, outcome, s[4]))
   end
   publish(run, completion)
-  note_end(run, ref, outcome, completion, s[3])
+  note_end(run, ref, run.word or outcome, completion, s[3])
   local ttl = run.keep
-  if outcome == 'dead' then
+  local heard = is_call(run.id) and send_reply(run.id, completion, result)
+  if outcome == 'dead' and not heard then  -- who waits for a call deals with its failure
     ttl = DEAD_TTL
     call('ZADD', P .. ':dead', now, run.id)
     call('ZREMRANGEBYSCORE', P .. ':dead', '-inf', int(now - DEAD_TTL))
@@ -161,7 +162,9 @@ local function finish(run, outcome, completion, result)
     end
   end
   if ttl > 0 then
-    call('HSET', record, 'state', outcome, 'completion', completion, 'result', result)
+    call('HSET', record, 'state', outcome, 'completion', completion, 'result', result,
+         'fence', run.fence)
+    if heard then call('HDEL', record, 'body') end
     call('PEXPIRE', record, int(ttl))
   else
     call('DEL', record)
@@ -194,6 +197,10 @@ end
 -- Whether a worker's report, under this fence, was accepted when it came before.
 local function known_end(id, held)
   if is_task(id) then return task_over(id) end
+  if is_call(id) then
+    local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
+    return not IN_FLIGHT[r[1]] and r[2] == held
+  end
   return call('HGET', slot_of(id), 'fence') == held
 end
 
@@ -201,4 +208,15 @@ end
 local function cancelled(run)
   local report = report_on(run, 'cancelled', 'Cancelled', 'cancelled while no handler ran')
   finish(run, 'cancelled', cmsgpack.pack(report), '')
+end
+
+-- Whether a call's time is over before it could begin; then it ends, under a fence of our own.
+local function expired(id, latest)
+  if not latest or now < tonumber(latest) then return false end
+  local run = run_in('queued', id)
+  fence = fence + 1
+  run.fence, run.word, run.at, run.worker = int(fence), 'expired', nil, run.worker or ''
+  local report = report_on(run, 'cancelled', 'Expired', 'its time was over before it could begin')
+  finish(run, 'cancelled', cmsgpack.pack(report), '')
+  return true
 end

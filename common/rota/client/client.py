@@ -1,0 +1,247 @@
+"""Calls handlers by name, for coroutines."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from rota.client.contract import Contract
+from rota.client.desk import Desk
+from rota.client.directory import Directory
+from rota.common import message, names, settings
+from rota.common.calling import Calling, CallRun
+from rota.common.clock import Clock, SystemClock
+from rota.common.errors import UsageError
+from rota.common.job import TIMEOUT_MS, Priority, Retry
+from rota.common.link import Link
+from rota.common.store import Store
+
+TIMEOUT = 30.0  # seconds that a caller waits unless it says otherwise
+KEEP_MS = 300_000  # how long a reply is kept for a caller that comes back
+_KEEP_UNHEARD_MS = 60_000  # and the end of a call that nobody waits for: it is not accepted twice
+_SHORTEST, _LONGEST = 0.001, 30 * 86_400  # seconds that a call may be given
+_T = TypeVar("_T")
+
+
+class Client:
+    """Calls handlers that workers serve. It belongs to the event loop that uses it first.
+
+    async with Client("redis://...") as client:
+        counts = await client.call("orders.import", tenant="acme", source="eu")
+
+    `url` is that of the environment if it is not given; `group` the group of all tenants, if they
+    have only one. Any number of calls may be under way.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        group: str | None = None,
+        clock: Clock | None = None,
+        log: FilteringBoundLogger | None = None,
+    ) -> None:
+        known = settings.read()
+        self._link = Link(url or known.redis_url, gate_ms=known.gate_ms)
+        self._calling = Calling(Store(self._link))
+        self._clock = clock or SystemClock()
+        self._directory = Directory(self._link, self._clock)
+        self._group = group
+        self._log = log or _quiet()
+        self._desks: dict[str, Desk] = {}
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection; await your calls before."""
+        for desk in self._desks.values():
+            await desk.stop()
+        await self._link.close()
+
+    async def call(
+        self,
+        handler: str,
+        /,
+        *,
+        tenant: str,
+        timeout: float = TIMEOUT,
+        attempts: int = 1,
+        priority: Priority = "normal",
+        group: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        returns: Any = Any,
+        **named: Any,
+    ) -> Any:
+        """Return what `handler` returns for these arguments, converted to the type `returns`.
+
+        It has `timeout` seconds, queueing and further attempts included. A call that fails is not
+        tried again unless there are `attempts`. Arguments that have the name of a parameter go into
+        `args`. Raises `CallFailed` if the handler fails; `CallTimeout`, and ends it if nobody else
+        waits for it; `CallLost`; `Refused` if the tenant's backlog is full; `NotFound` if its group
+        isn't known; `UsageError` for what can't be sent.
+        """
+        ms = _milliseconds(timeout)
+        run = self._run(handler, tenant, {**(args or {}), **named}, ms, attempts)
+        run = run._replace(priority=priority, timeout_ms=ms, keep_ms=max(KEEP_MS, ms))
+        desk = await self._desk(tenant, group)
+        return decode(await desk.ask(run, timeout), returns)
+
+    async def enqueue(
+        self,
+        handler: str,
+        /,
+        *,
+        tenant: str,
+        attempts: int = 3,
+        run_timeout: float = TIMEOUT_MS / 1000,
+        expires: float | None = None,
+        priority: Priority = "normal",
+        group: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> str:
+        """Have `handler` called; return the call's job_id as soon as the store has it.
+
+        An attempt may take `run_timeout` seconds. A call that has not begun in `expires` seconds
+        never does. One that fails for good is a dead letter. `wait` waits for it. Raises as `call`.
+        """
+        ms = _milliseconds(run_timeout)
+        run = self._run(handler, tenant, {**(args or {}), **named}, ms, attempts)
+        within = _milliseconds(expires) if expires is not None else 0
+        run = run._replace(priority=priority, timeout_ms=within, keep_ms=_KEEP_UNHEARD_MS)
+        desk = await self._desk(tenant, group)
+        await desk.leave(run, TIMEOUT)
+        return run.job_id
+
+    async def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: float = TIMEOUT,
+        group: str | None = None,
+        returns: Any = Any,
+    ) -> Any:
+        """Return the result of a call that is under way, or over for less than it is kept.
+
+        For the `job_id` of `enqueue`, and of a call whose process has died. Raises as `call` does,
+        but ends nothing; `NotFound` if there is no such call, or no longer.
+        """
+        try:
+            tenant = names.split_job_id(job_id)[0].partition("/")[0]
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        desk = await self._desk(tenant, group)
+        return decode(await desk.wait(job_id, timeout), returns)
+
+    def service(
+        self,
+        contract: type[_T],
+        *,
+        tenant: str,
+        name: str | None = None,
+        timeout: float = TIMEOUT,
+        attempts: int = 1,
+        group: str | None = None,
+    ) -> _T:
+        """Return an object with the methods of `contract`, each of which calls a handler.
+
+        The contract is a class or Protocol of async methods with types for all parameters and
+        results. Method `import_orders` of `Orders` calls `orders.import_orders`; `name` stands for
+        `orders`. Raises `UsageError` that names what is wrong with the contract.
+        """
+
+        async def call(handler: str, args: dict[str, Any], returns: Any) -> Any:
+            return await self.call(
+                handler,
+                tenant=tenant,
+                timeout=timeout,
+                attempts=attempts,
+                group=group,
+                args=args,
+                returns=returns,
+            )
+
+        return cast("_T", Contract(contract, name).proxy(call))
+
+    async def _desk(self, tenant: str, group: str | None) -> Desk:
+        group = group or self._group or await self._directory.group_of(tenant)
+        if group not in self._desks:
+            self._desks[group] = Desk(
+                group, calling=self._calling, keep_ms=KEEP_MS, clock=self._clock, log=self._log
+            )
+            await self._desks[group].start()
+        return self._desks[group]
+
+    def _run(
+        self, handler: str, tenant: str, args: dict[str, Any], timeout_ms: int, attempts: int
+    ) -> CallRun:
+        if not names.is_handler(handler):
+            raise UsageError(f"handler {handler!r}: it must match {names.HANDLER_PATTERN}")
+        if not names.is_name(tenant):
+            raise UsageError(f"tenant {tenant!r}: it must match {names.PATTERN}")
+        if attempts < 1:
+            raise UsageError(f"attempts: {attempts} is too few; the least is 1")
+        job = names.call_job(handler)
+        request = message.JobRequest(
+            tenant=tenant,
+            job=job,
+            handler=handler,
+            args=msgspec.Raw(_encoded(handler, args)),
+            timeout_ms=timeout_ms,
+            retry=Retry(attempts=attempts, backoff_ms=1_000),
+            beside=True,
+        )
+        mark = f"{self._clock.now_ms():012x}{secrets.token_hex(6)}"
+        job_id = f"{tenant}/{job}:call-{mark}"
+        return CallRun(job_id, tenant, job, handler, attempts, 0, message.encode(request))
+
+
+def decode(result: bytes, returns: Any) -> Any:
+    """Return a handler's result as the type `returns`; raises `UsageError` if it isn't one."""
+    try:
+        return msgspec.msgpack.decode(result or b"\xc0", type=returns)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"the handler has returned something else: {error}") from None
+
+
+def _encoded(handler: str, args: dict[str, Any]) -> bytes:
+    try:
+        packed = message.encode(args)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UsageError(f"arguments of {handler} can't be sent: {error}") from None
+    if len(packed) > message.MAX_REQUEST_BYTES:
+        raise UsageError(
+            f"arguments of {handler} take {len(packed):,} bytes, more than "
+            f"{message.MAX_REQUEST_BYTES:,}; store them elsewhere and send where they are"
+        )
+    return packed
+
+
+def _milliseconds(seconds: float) -> int:
+    if not _SHORTEST <= seconds <= _LONGEST:
+        raise UsageError(f"{seconds:g} s: write from {_SHORTEST} to {_LONGEST:,} seconds")
+    return int(seconds * 1000)
+
+
+def _quiet() -> FilteringBoundLogger:
+    """Return a logger that says what the caller's process has asked to hear from `rota.client`."""
+    wrapped = structlog.wrap_logger(
+        logging.getLogger("rota.client"),
+        processors=[structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return cast("FilteringBoundLogger", wrapped)

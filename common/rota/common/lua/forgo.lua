@@ -1,0 +1,23 @@
+-- forgo: no move of a run. Nobody waits for these calls any more: what has not begun never will, the
+-- worker of what runs is told to end it.
+--
+-- KEYS[1]  the group's root key
+-- ARGV[1]  the epoch that the caller knows, 0 if none
+-- ARGV     from 2 on, one value for each call: job_id
+-- Returns  the epoch; ms until the gate closes, else 0; then a word for each call:
+--          forgone  it ends
+--          over     it had ended before, or is not known
+
+for i = 2, #ARGV, 1 do
+  local run = held_by(ARGV[i])
+  local word = 'forgone'
+  if run then
+    call_off(run)
+  elseif in_flight(ARGV[i]) then
+    call('HSET', P .. ':j:' .. ARGV[i], 'latest', NOW)
+  else
+    word = 'over'
+  end
+  answer(word)
+end
+return reply
