@@ -94,6 +94,7 @@ async def test_types(store: Store) -> None:
     # As one that serves a handler is woken when another one sets its run aside.
     await store.link.command("RPUSH", keys.wake_worker(GROUP, builders.WORKER), "1")
     await store.link.command("RPUSH", keys.control(GROUP, builders.WORKER), "1")
+    await store.link.command("RPUSH", keys.inbox(GROUP, "c1"), "job_id", "completion", "result")
     await store.link.command("ZADD", keys.leases(GROUP), 0, "acme/gone:1")
     await Reconciliation(store).reconcile(GROUP, [("lease", "acme/gone:1")])
     revision = await revisions.make(store, b"content")
@@ -108,6 +109,7 @@ async def test_types(store: Store) -> None:
         "tenant": "acme",
         "handler": builders.HANDLER,
         "worker_id": builders.WORKER,
+        "client": "c1",
     }
     for maker in MAKERS:
         parameters["name"] = revision.name if maker is keys.revision else "acme"

@@ -10,7 +10,17 @@ import pytest
 from rota.common import keys
 from rota.common.errors import StoreUnavailable
 from rota.common.link import Link, server
-from rota.common.scripts import LEAD, LIMITS, RECONCILE, RECORD, RECOUNT, REGISTER, script
+from rota.common.scripts import (
+    ATTEND,
+    FORGO,
+    LEAD,
+    LIMITS,
+    RECONCILE,
+    RECORD,
+    RECOUNT,
+    REGISTER,
+    script,
+)
 from rota.common.state import Operation, State
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders, calls, recount
@@ -84,6 +94,12 @@ REQUESTS = [
     Request(Operation.CANCEL, State.RUNNING, State.RUNNING, [b"cancelling"]),
     Request(Operation.REPLAY, State.DEAD, State.QUEUED, [b"unknown", _ID]),
     Request(Operation.PURGE, State.DEAD, None, [b"unknown"]),
+    Request(Operation.CALL, None, State.QUEUED, [b"duplicate"]),
+    Request(
+        *(ATTEND, State.QUEUED, State.QUEUED, [b"waiting", b"", b""]),
+        args=("c1", 60_000, RUN_ID),
+    ),
+    Request(FORGO, State.QUEUED, State.QUEUED, [b"forgone"], args=(RUN_ID,)),
     Request(
         *(LEAD, None, None, [ANY, SCHEDULER.encode(), 1]),
         args=(SCHEDULER, 6_000, 1),

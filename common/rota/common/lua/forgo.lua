@@ -14,7 +14,7 @@ for i = 2, #ARGV, 1 do
   if run then
     call_off(run)
   elseif in_flight(ARGV[i]) then
-    call('HSET', P .. ':j:' .. ARGV[i], 'latest', NOW)
+    call('HSET', P .. ':j:' .. ARGV[i], 'latest', 1)
   else
     word = 'over'
   end

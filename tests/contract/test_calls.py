@@ -1,0 +1,226 @@
+"""Calls in the store: in time or not at all, each with one end, whose reply can't get lost."""
+
+from typing import Any
+
+import pytest
+
+from rota.common import keys, message, names
+from rota.common.calling import Calling, CallRun, Reply
+from rota.common.ledger import Attempts, Ledger, Outcome
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.message import JobRequest
+from rota.common.run import Claimed, Ended
+from rota.common.state import State
+from rota.common.store import LEASE_MS, Store
+from tests.support import backup, builders
+from tests.support.builders import GROUP, HANDLER, HOUR_MS, WORKER
+
+JOB = names.call_job(HANDLER)
+REF = f"acme/{JOB}"
+INBOX = "c1"
+SOON_MS = 30_000
+
+
+def call(number: int = 1, **over: Any) -> CallRun:
+    """Return a call that `INBOX` waits for."""
+    request = JobRequest(tenant="acme", job=JOB, handler=HANDLER, beside=True)
+    fields: dict[str, Any] = {
+        "job_id": f"{REF}:call-{number}",
+        "tenant": "acme",
+        "job": JOB,
+        "handler": HANDLER,
+        "attempts": 1,
+        "keep_ms": HOUR_MS,
+        "body": message.encode(request),
+        "timeout_ms": SOON_MS,
+        "inbox": INBOX,
+    } | over
+    return CallRun(**fields)
+
+
+async def begin(store: Store, *calls: CallRun) -> list[Claimed]:
+    """Place calls and return them as they are claimed."""
+    await builders.register(store)
+    await Calling(store).place(GROUP, calls)
+    return (await builders.claim(store, len(calls))).runs
+
+
+async def end(store: Store, run: Claimed, outcome: str = "succeeded", result: bytes = b"") -> str:
+    """Report how a call ended; return the store's word."""
+    body = builders.completion(run, outcome, beside=True)
+    words, _ = await store.exchange(WORKER, [Ended(run, outcome, body, result)], [], {})
+    return words[run.job_id]
+
+
+async def replies(store: Store) -> list[Reply]:
+    """Return the replies that are in the inbox."""
+    if not await store.link.command("EXISTS", keys.inbox(GROUP, INBOX)):
+        return []
+    return (await Calling(store).replies(GROUP, INBOX))[0]
+
+
+async def test_placed_once(store: Store) -> None:
+    """However often a call is sent, it is accepted once, in flight and behind its end."""
+    calling = Calling(store)
+    words = await calling.place(GROUP, [call(1), call(2), call(1)])
+    first, _ = await begin(store, call(1), call(2))
+    await end(store, first)
+
+    assert ["queued", "queued", "duplicate"] == words
+    assert ["past", "duplicate"] == await calling.place(GROUP, [call(1), call(2)])
+
+
+async def test_replied_to(store: Store) -> None:
+    """The reply is in the inbox in the moment in which the call is over, however it ended."""
+    good, bad = await begin(store, call(1), call(2))
+    await end(store, good, result=b"\x07")
+    await end(store, bad, "dead")
+    told = {reply.job_id: reply for reply in await replies(store)}
+
+    assert ("succeeded", b"\x07") == (told[good.job_id].completion.outcome, b"\x07")
+    assert b"\x07" == told[good.job_id].result
+    assert "dead" == told[bad.job_id].completion.outcome
+
+
+async def test_no_noise(store: Store) -> None:
+    """Calls are told to nobody else: neither those that listen for jobs, nor as dead letters."""
+    good, bad = await begin(store, call(1), call(2))
+    await end(store, good)
+    await end(store, bad, "dead")
+
+    assert 0 == await store.link.command("XLEN", keys.done(GROUP))
+    assert 0 == await store.link.command("ZCARD", keys.dead(GROUP))
+
+
+async def test_unheard_failure(store: Store) -> None:
+    """A call that failed and that nobody waits for is a dead letter."""
+    (run,) = await begin(store, call(inbox=""))
+    await end(store, run, "dead")
+
+    assert 1 == await store.link.command("ZCARD", keys.dead(GROUP))
+
+
+async def test_told_again(store: Store) -> None:
+    """Who comes back is told of what has ended, and gets the replies to what has not."""
+    calling = Calling(store)
+    first, second = await begin(store, call(1, inbox="gone"), call(2, inbox="gone"))
+    await end(store, first, result=b"\x07")
+    ids = [first.job_id, second.job_id, f"{REF}:call-3"]
+    found = await calling.attend(GROUP, INBOX, ids, 1)
+    await end(store, second)
+
+    assert [(ids[0], b"\x07")] == [(reply.job_id, reply.result) for reply in found.replies]
+    assert ([ids[1]], [ids[2]]) == (found.waiting, found.unknown)
+    assert [ids[1]] == [reply.job_id for reply in await replies(store)]
+
+
+async def test_expired(store: Store) -> None:
+    """A call that is claimed too late is not carried out; that is its reply, and in the ledger."""
+    await builders.register(store)
+    await Calling(store).place(GROUP, [call(1), call(2, timeout_ms=0)])
+    await builders.shift(store, SOON_MS)
+    runs = (await builders.claim(store, 2)).runs
+    (reply,) = await replies(store)
+    (entry,) = await Ledger(store.link).of(GROUP, REF, 0)
+
+    assert [call(2).job_id] == [run.job_id for run in runs]
+    assert reply.completion.error is not None
+    assert ("cancelled", "Expired") == (reply.completion.outcome, reply.completion.error.kind)
+    assert isinstance(entry, Attempts)
+    assert (Outcome.EXPIRED, call(1).job_id) == (entry.outcome, entry.job_id)
+
+
+async def test_no_attempt_too_late(store: Store) -> None:
+    """A call whose next attempt would come too late ends with the failure that it has."""
+    (run,) = await begin(store, call(attempts=3))
+    word = await builders.retry(store, run, SOON_MS)
+    (reply,) = await replies(store)
+
+    assert ("retrying", "dead") == (word, reply.completion.outcome)
+    assert "retrying" == await builders.retry(store, run, SOON_MS)
+
+
+async def test_forgone(store: Store) -> None:
+    """What nobody waits for any more does not begin; the worker of what runs is told to end it."""
+    (running,) = await begin(store, call(1))
+    await Calling(store).place(GROUP, [call(2)])
+    await Calling(store).forgo(GROUP, [running.job_id, call(2).job_id, f"{REF}:call-3"])
+    token = await store.link.command("LPOP", keys.control(GROUP, WORKER))
+
+    assert f"{running.fence} {running.job_id}".encode() == token
+    assert [] == (await builders.claim(store)).runs
+    assert State.CANCELLED is await builders.state_of(store, call(2).job_id)
+
+
+async def test_shed(store: Store) -> None:
+    """A tenant's backlog bounds its calls, too."""
+    limits = GroupLimits(tenants={"acme": TenantLimits(max_backlog=2)})
+    await Limiter(store).limit(GROUP, limits)
+    words = await Calling(store).place(GROUP, [call(n) for n in range(3)])
+
+    assert ["queued", "queued", "shed"] == words
+
+
+async def test_worker_lost(store: Store) -> None:
+    """A call whose worker dies is answered when its lease is over; a late report is nothing."""
+    (run,) = await begin(store, call())
+    await builders.shift(store, LEASE_MS)
+    await store.sweep(GROUP)
+    (reply,) = await replies(store)
+    await end(store, run)
+
+    assert reply.completion.error is not None
+    assert "WorkerLost" == reply.completion.error.kind
+    assert State.DEAD is await builders.state_of(store, run.job_id)
+
+
+async def test_report_sent_twice(store: Store) -> None:
+    """A report whose answer was lost is accepted again, whichever call has ended since."""
+    first, second = await begin(store, call(1), call(2))
+    words = [await end(store, run) for run in (first, second, first)]
+
+    assert ["completed"] * 3 == words
+    assert 2 == len(await replies(store))
+
+
+async def test_lost_writes(store: Store) -> None:
+    """A store that lost a call takes its end from the worker, for who asks again."""
+    await builders.register(store)
+    saved = await backup.take(store.link)
+    (run,) = await begin(store, call())
+    await backup.put_back(store.link, saved)
+    await builders.change_server(store)
+    before = await Calling(store).attend(GROUP, INBOX, [run.job_id], 1)
+    word = await end(store, run, result=b"\x07")
+    after = await Calling(store).attend(GROUP, INBOX, [run.job_id], 1)
+
+    assert ([run.job_id], []) == (before.waiting, before.unknown)
+    assert ("completed", [b"\x07"]) == (word, [reply.result for reply in after.replies])
+
+
+async def test_full_inbox(store: Store) -> None:
+    """Of replies that nobody fetches few are whole; the records tell of the others."""
+    (run,) = await begin(store, call())
+    inbox = keys.inbox(GROUP, INBOX)
+    await store.link.command("RPUSH", inbox, *([b""] * 3_000))
+    await end(store, run, result=b"\x07")
+
+    assert [run.job_id.encode(), b"", b""] == await store.link.command("LRANGE", inbox, -3, -1)
+
+
+@pytest.mark.parametrize("timeout_ms", [SOON_MS, 0])
+async def test_bounded_in_time(store: Store, timeout_ms: int) -> None:
+    """A call goes when its reply was kept for so long, and one that nobody claims goes, too."""
+    (run,) = await begin(store, call(1, timeout_ms=timeout_ms))
+    held = await store.link.command("PTTL", keys.run(GROUP, run.job_id))
+    await end(store, run)
+    await Calling(store).place(GROUP, [call(2)])
+    kept, waiting = [
+        await store.link.command("PTTL", keys.run(GROUP, call(n).job_id)) for n in (1, 2)
+    ]
+
+    assert held == -1
+    assert 0 < kept <= HOUR_MS
+    assert 0 < waiting <= HOUR_MS + 4 * SOON_MS
+    assert 0 < await store.link.command("PTTL", keys.inbox(GROUP, INBOX)) <= 60_000
