@@ -13,11 +13,12 @@ from structlog.typing import FilteringBoundLogger
 from rota.client.contract import Contract
 from rota.client.desk import Desk
 from rota.client.directory import Directory
-from rota.common import message, names, settings
-from rota.common.calling import Calling, CallRun
+from rota.client.order import order
+from rota.common import names, settings
+from rota.common.calling import Calling
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import UsageError
-from rota.common.job import TIMEOUT_MS, Priority, Retry
+from rota.common.job import TIMEOUT_MS, Priority
 from rota.common.link import Link
 from rota.common.store import Store
 
@@ -82,20 +83,30 @@ class Client:
         attempts: int = 1,
         priority: Priority = "normal",
         group: str | None = None,
+        key: str | None = None,
         args: Mapping[str, Any] | None = None,
         returns: Any = Any,
         **named: Any,
     ) -> Any:
         """Return what `handler` returns for these arguments, converted to the type `returns`.
 
-        It has `timeout` seconds, queueing and further attempts included. A call that fails is not
-        tried again unless there are `attempts`. Arguments that have the name of a parameter go into
-        `args`. Raises `CallFailed` if the handler fails; `CallTimeout`, and ends it if nobody else
-        waits for it; `CallLost`; `Refused` if the tenant's backlog is full; `NotFound` if its group
-        isn't known; `UsageError` for what can't be sent.
+        It has `timeout` seconds, queueing and further attempts included. One that fails is tried
+        again only if there are more `attempts`. Calls of a handler with the same `key` are one call:
+        who comes back after a crash gets the reply to the first, for five minutes. Arguments
+        that are named as a parameter go into `args`. Raises `CallFailed` if the handler fails;
+        `CallTimeout`, and ends the call if nobody else here waits for it; `CallLost`; `Refused` if
+        the tenant's backlog is full; `NotFound` if its group isn't known; `UsageError` for what
+        can't be sent.
         """
         ms = _milliseconds(timeout)
-        run = self._run(handler, tenant, {**(args or {}), **named}, ms, attempts)
+        run = order(
+            handler,
+            tenant=tenant,
+            name=self._mark(key),
+            args={**(args or {}), **named},
+            run_ms=ms,
+            attempts=attempts,
+        )
         run = run._replace(priority=priority, timeout_ms=ms, keep_ms=max(KEEP_MS, ms))
         desk = await self._desk(tenant, group)
         return decode(await desk.ask(run, timeout), returns)
@@ -111,6 +122,7 @@ class Client:
         expires: float | None = None,
         priority: Priority = "normal",
         group: str | None = None,
+        key: str | None = None,
         args: Mapping[str, Any] | None = None,
         **named: Any,
     ) -> str:
@@ -119,8 +131,14 @@ class Client:
         An attempt may take `run_timeout` seconds. A call that has not begun in `expires` seconds
         never does. One that fails for good is a dead letter. `wait` waits for it. Raises as `call`.
         """
-        ms = _milliseconds(run_timeout)
-        run = self._run(handler, tenant, {**(args or {}), **named}, ms, attempts)
+        run = order(
+            handler,
+            tenant=tenant,
+            name=self._mark(key),
+            args={**(args or {}), **named},
+            run_ms=_milliseconds(run_timeout),
+            attempts=attempts,
+        )
         within = _milliseconds(expires) if expires is not None else 0
         run = run._replace(priority=priority, timeout_ms=within, keep_ms=_KEEP_UNHEARD_MS)
         desk = await self._desk(tenant, group)
@@ -186,28 +204,13 @@ class Client:
             await self._desks[group].start()
         return self._desks[group]
 
-    def _run(
-        self, handler: str, tenant: str, args: dict[str, Any], timeout_ms: int, attempts: int
-    ) -> CallRun:
-        if not names.is_handler(handler):
-            raise UsageError(f"handler {handler!r}: it must match {names.HANDLER_PATTERN}")
-        if not names.is_name(tenant):
-            raise UsageError(f"tenant {tenant!r}: it must match {names.PATTERN}")
-        if attempts < 1:
-            raise UsageError(f"attempts: {attempts} is too few; the least is 1")
-        job = names.call_job(handler)
-        request = message.JobRequest(
-            tenant=tenant,
-            job=job,
-            handler=handler,
-            args=msgspec.Raw(_encoded(handler, args)),
-            timeout_ms=timeout_ms,
-            retry=Retry(attempts=attempts, backoff_ms=1_000),
-            beside=True,
-        )
-        mark = f"{self._clock.now_ms():012x}{secrets.token_hex(6)}"
-        job_id = f"{tenant}/{job}:call-{mark}"
-        return CallRun(job_id, tenant, job, handler, attempts, 0, message.encode(request))
+    def _mark(self, key: str | None) -> str:
+        """Return the name of a call: its own or, if there is a key, that of all with it."""
+        if key is None:
+            return f"call-{self._clock.now_ms():012x}{secrets.token_hex(6)}"
+        if not names.is_name(key):
+            raise UsageError(f"key {key!r}: it must match {names.PATTERN}")
+        return f"key-{key}"
 
 
 def decode(result: bytes, returns: Any) -> Any:
@@ -216,19 +219,6 @@ def decode(result: bytes, returns: Any) -> Any:
         return msgspec.msgpack.decode(result or b"\xc0", type=returns)
     except msgspec.DecodeError as error:
         raise UsageError(f"the handler has returned something else: {error}") from None
-
-
-def _encoded(handler: str, args: dict[str, Any]) -> bytes:
-    try:
-        packed = message.encode(args)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise UsageError(f"arguments of {handler} can't be sent: {error}") from None
-    if len(packed) > message.MAX_REQUEST_BYTES:
-        raise UsageError(
-            f"arguments of {handler} take {len(packed):,} bytes, more than "
-            f"{message.MAX_REQUEST_BYTES:,}; store them elsewhere and send where they are"
-        )
-    return packed
 
 
 def _milliseconds(seconds: float) -> int:

@@ -30,8 +30,9 @@ class Desk:
         self._calling = calling
         self._keep_ms = keep_ms
         self._clock = clock
-        self._post = Post(group, calling=calling, clock=clock, log=log)
         self._inbox = Inbox(group, calling=calling, keep_ms=keep_ms, clock=clock, log=log)
+        look = self._inbox.look
+        self._post = Post(group, calling=calling, look=look, clock=clock, log=log)
 
     async def start(self) -> None:
         """Begin to work."""
@@ -51,7 +52,7 @@ class Desk:
         try:
             reply = await self._reply(pending, timeout)
         except (CallTimeout, asyncio.CancelledError):
-            if pending.tried:
+            if pending.tried and not self._inbox.expects(run.job_id):
                 self._post.forgo(run.job_id)
             raise
         return _result(cast("Reply", reply))

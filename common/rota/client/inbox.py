@@ -47,6 +47,10 @@ class Inbox(Loop):
         self._pending.setdefault(pending.job_id, []).append(pending)
         self.wake()
 
+    def expects(self, job_id: str) -> bool:
+        """Tell whether anybody waits for the reply to this call."""
+        return job_id in self._pending
+
     def forget(self, pending: Pending) -> None:
         """Wait for it no more."""
         others = [each for each in self._pending.get(pending.job_id, []) if each is not pending]
@@ -60,7 +64,8 @@ class Inbox(Loop):
         if not self._pending:
             return None
         if wanted := self._overdue():
-            await self._look(wanted)
+            await self.look(wanted)
+            self._unsure, self._untold = False, []
         try:
             replies, self._untold = await self._calling.replies(self._group, self.name)
         except (StoreError, asyncio.CancelledError):
@@ -79,10 +84,9 @@ class Inbox(Loop):
             if first.placed and (self._unsure or first.asked_at < late or job_id in untold)
         ]
 
-    async def _look(self, wanted: list[str]) -> None:
-        found = await self._calling.attend(self._group, self.name, wanted, self._keep_ms)
-        self._unsure, self._untold = False, []
-        self._note(found)
+    async def look(self, wanted: list[str]) -> None:
+        """Ask for the replies to these calls; those that are not there yet will come here."""
+        self._note(await self._calling.attend(self._group, self.name, wanted, self._keep_ms))
 
     def _note(self, found: Attended) -> None:
         for reply in found.replies:

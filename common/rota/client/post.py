@@ -1,5 +1,7 @@
 """Places calls in one group, all of a turn in one round trip."""
 
+from collections.abc import Awaitable, Callable
+
 from structlog.typing import FilteringBoundLogger
 
 from rota.client.pending import Pending
@@ -23,9 +25,16 @@ class Post(Loop):
     longest_pause = 1.0
 
     def __init__(
-        self, group: str, *, calling: Calling, clock: Clock, log: FilteringBoundLogger
+        self,
+        group: str,
+        *,
+        calling: Calling,
+        look: Callable[[list[str]], Awaitable[None]],
+        clock: Clock,
+        log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
+        self._look = look
         self._group = group
         self._calling = calling
         self._clock = clock
@@ -62,7 +71,7 @@ class Post(Loop):
         except StoreError:
             self._queue = batch + self._queue
             raise
-        again = []
+        again, known = [], []
         for pending, word in zip(batch, words, strict=True):
             if word in ("", GATED):
                 again.append(pending)
@@ -70,7 +79,11 @@ class Post(Loop):
                 pending.fail(Refused(_SHED.format(pending.ref.partition("/")[0])))
             else:
                 self._placed(pending)
+                if word != "queued" and not pending.reply.done():
+                    known.append(pending.job_id)
         self._queue = again + self._queue
+        if known:  # their replies may be there, or go to another inbox
+            await self._look(known)
         return _GATED if again else None
 
     def _sendable(self, pending: Pending) -> CallRun:

@@ -1,0 +1,297 @@
+"""Calls from a client to workers: a result or the error, once and in time, whatever breaks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+
+from rota.client import CallFailed, CallTimeout, Client, SyncClient
+from rota.common import keys
+from rota.common.errors import NotFound, Refused, UsageError
+from rota.common.limiter import Limiter
+from rota.common.limits import GroupLimits, TenantLimits
+from rota.common.message import MAX_REQUEST_BYTES
+from rota.common.store import Store
+from rota.worker import Context, Jobs
+from tests.support import probe
+from tests.support.builders import GROUP
+from tests.support.proxy import Proxy
+from tests.support.workers import working
+
+
+class Count(msgspec.Struct):
+    """What an import tells."""
+
+    source: str
+    orders: int
+
+
+class Orders(Protocol):
+    """The contract of `Service`."""
+
+    async def load(self, source: str, limit: int = 100) -> Count:
+        """Load orders."""
+        ...
+
+    async def refuse(self) -> None:
+        """Fail."""
+        ...
+
+
+class SyncOrders(Protocol):
+    """The same for threads."""
+
+    def load(self, source: str, limit: int = 100) -> Count:
+        """Load orders."""
+        ...
+
+
+class Service:
+    """Handlers `orders.load` and so on, that a test holds up and counts."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.cancelled: list[str] = []
+        self.free = asyncio.Event()
+
+    async def load(self, ctx: Context, source: str, limit: int) -> Count:
+        """Return what it was told."""
+        return Count(source, limit)
+
+    async def refuse(self, ctx: Context) -> None:
+        """Fail."""
+        raise KeyError("sku-17")
+
+    async def wait(self, ctx: Context, n: int = 0) -> int:
+        """Return `n` when the test says so."""
+        self.begun.append(ctx.job_id)
+        try:
+            await self.free.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(ctx.job_id)
+            raise
+        return n
+
+    async def twice(self, ctx: Context) -> int:
+        """Fail the first time."""
+        if ctx.attempt == 1:
+            raise OSError("the first time")
+        return ctx.attempt
+
+
+@asynccontextmanager
+async def serving(url: str, **options: Any) -> AsyncIterator[Service]:
+    """Return a service that a worker offers."""
+    service, jobs = Service(), Jobs()
+    jobs.service("orders", service)
+    async with working(url, jobs, **options):
+        yield service
+
+
+async def begun(service: Service, count: int = 1) -> str:
+    """Return the last call as soon as so many have begun."""
+    await probe.until(lambda: len(service.begun) >= count)
+    return service.begun[-1]
+
+
+async def test_typed_service(url: str) -> None:
+    """A method of a contract takes its types and gives its types, as if it were here."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        orders = client.service(Orders, tenant="acme")  # type: ignore[type-abstract]
+
+        assert Count("eu", 100) == await orders.load("eu")
+        assert Count("us", 5) == await orders.load(source="us", limit=5)
+        with pytest.raises(TypeError, match="source"):
+            await orders.load()  # type: ignore[call-arg]
+
+
+async def test_remote_error(url: str) -> None:
+    """Who calls a handler that fails gets the error's kind, text and traceback, and at once."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        with pytest.raises(CallFailed) as caught:
+            await client.call("orders.refuse", tenant="acme")
+
+    error = caught.value
+
+    assert ("KeyError", "'sku-17'", 1, "dead") == (
+        *(error.kind, error.message, error.attempt, error.outcome),
+    )
+    assert 'raise KeyError("sku-17")' in error.traceback
+
+
+async def test_wrong_arguments(url: str) -> None:
+    """Arguments that don't fit the handler are an error that names them."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        with pytest.raises(CallFailed, match=r"BadArguments: .*sauce"):
+            await client.call("orders.load", tenant="acme", sauce="eu", limit=1)
+
+
+async def test_tried_again(url: str) -> None:
+    """A call is tried as often as its caller says: once if that says nothing."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        with pytest.raises(CallFailed, match="OSError"):
+            await client.call("orders.twice", tenant="acme")
+        again = asyncio.create_task(client.call("orders.twice", tenant="acme", attempts=2))
+        store = Store(client._link)
+
+        async def swept() -> bool:
+            await store.sweep(GROUP)  # as a scheduler does
+            return again.done()
+
+        await probe.found(swept)
+
+        assert 2 == await again
+
+
+async def test_too_late(url: str) -> None:
+    """A caller waits no longer than it says; the handler is told to end, and what waits ends."""
+    async with serving(url, concurrency=1) as service, Client(url, group=GROUP) as client:
+        first = asyncio.create_task(client.call("orders.wait", tenant="acme", timeout=30))
+        job_id = await begun(service)
+        with pytest.raises(CallTimeout, match=r"no reply in 0\.05 s"):
+            await client.call("orders.wait", tenant="acme", timeout=0.05)
+        first.cancel()
+        await asyncio.wait([first])
+        await probe.until(lambda: service.cancelled)
+        service.free.set()
+
+        assert 3 == await client.call("orders.wait", tenant="acme", n=3)
+        assert [job_id] == service.cancelled
+        assert 2 == len(service.begun)
+
+
+async def test_no_worker(url: str) -> None:
+    """A call to nobody ends in time, and is not carried out by who comes later."""
+    async with Client(url, group=GROUP) as client:
+        with pytest.raises(CallTimeout):
+            await client.call("orders.wait", tenant="acme", timeout=0.05)
+        async with serving(url) as service:
+            service.free.set()
+
+            assert 4 == await client.call("orders.wait", tenant="acme", n=4)
+            assert 1 == len(service.begun)
+
+
+async def test_lost_read(url: str) -> None:
+    """A reply that was on its way when the connection broke comes all the same."""
+    async with Proxy(url) as proxy, serving(url) as service, Client(proxy.url, group=GROUP) as far:
+        call = asyncio.create_task(far.call("orders.wait", tenant="acme", n=7))
+        await begun(service)
+        proxy.lose_reply()
+        service.free.set()
+
+        assert 7 == await asyncio.wait_for(call, 8)
+        assert 1 == proxy.replies_lost
+        assert 1 == len(service.begun)
+
+
+async def test_lost_connection(url: str) -> None:
+    """Callers who are cut off, whatever they were at, get each reply when they are back."""
+    async with Proxy(url) as proxy, serving(url) as service, Client(proxy.url, group=GROUP) as far:
+        calls = [asyncio.create_task(far.call("orders.wait", tenant="acme", n=n)) for n in (1, 2)]
+        await begun(service, 2)
+        await proxy.cut()
+        service.free.set()
+        calls.append(asyncio.create_task(far.call("orders.wait", tenant="acme", n=3)))
+        await proxy.mend()
+
+        assert [1, 2, 3] == await asyncio.wait_for(asyncio.gather(*calls), 20)
+        assert 3 == len(service.begun)
+
+
+async def test_caller_comes_back(url: str) -> None:
+    """A caller that died gets its reply under the key, or the job_id, of its call: once begun."""
+    async with serving(url) as service, Proxy(url) as proxy:
+        dying = Client(proxy.url, group=GROUP)
+        calls = asyncio.create_task(dying.call("orders.wait", tenant="acme", key="n-17", n=9))
+        job_id = await begun(service)
+        await proxy.cut()
+        async with Client(url, group=GROUP) as client:
+            again = asyncio.create_task(client.call("orders.wait", tenant="acme", key="n-17"))
+            waits = asyncio.create_task(client.wait(job_id, returns=int))
+            service.free.set()
+
+            assert [9, 9] == [await asyncio.wait_for(each, 8) for each in (again, waits)]
+            assert 9 == await client.call("orders.wait", tenant="acme", key="n-17")
+            assert [job_id] == service.begun
+        calls.cancel()
+        await asyncio.wait([calls])
+        await dying.close()
+
+
+async def test_no_reply_wanted(url: str) -> None:
+    """A call without a reply is accepted at once; who wants to know can wait for it later."""
+    async with serving(url) as service, Client(url, group=GROUP) as client:
+        job_id = await client.enqueue("orders.wait", tenant="acme", n=5)
+        service.free.set()
+
+        assert 5 == await client.wait(job_id)
+        with pytest.raises(NotFound):
+            await client.wait("acme/@orders.wait:call-never")
+
+
+async def test_refused(url: str, store: Store) -> None:
+    """A call beyond its tenant's backlog is refused at once."""
+    limits = GroupLimits(tenants={"acme": TenantLimits(max_backlog=1)})
+    await Limiter(store).limit(GROUP, limits)
+    async with Client(url, group=GROUP) as client:
+        await client.enqueue("orders.load", tenant="acme")
+        with pytest.raises(Refused, match="max_backlog"):
+            await client.call("orders.load", tenant="acme")
+
+
+async def test_group_of_a_tenant(url: str, store: Store) -> None:
+    """The group follows from the tenant, if it is known to the store; else one has to say it."""
+    await store.link.command("SADD", keys.groups(), GROUP, "silver")
+    async with serving(url), Client(url) as client:
+        with pytest.raises(NotFound, match="tenant acme is known in no group"):
+            await client.call("orders.load", tenant="acme", source="eu", limit=1)
+        await store.link.command("HSET", keys.jobs(GROUP), "acme/import", b"")
+
+        assert {"source": "eu", "orders": 1} == await client.call(
+            "orders.load", tenant="acme", source="eu", limit=1
+        )
+
+
+async def test_unsendable(url: str) -> None:
+    """What can't be sent is refused here, with the reason."""
+    async with Client(url, group=GROUP) as client:
+        with pytest.raises(UsageError, match="can't be sent"):
+            await client.call("orders.load", tenant="acme", source=object())
+        with pytest.raises(UsageError, match="bytes, more than"):
+            await client.call("orders.load", tenant="acme", source="x" * MAX_REQUEST_BYTES)
+        with pytest.raises(UsageError, match="tenant"):
+            await client.call("orders.load", tenant="a/b")
+
+
+async def test_sync_door(url: str) -> None:
+    """Threads call as coroutines do, through one client."""
+
+    def calls() -> list[Any]:
+        with SyncClient(url, group=GROUP) as client:
+            orders = client.service(SyncOrders, tenant="acme", name="orders")  # type: ignore[type-abstract]
+            with pytest.raises(CallFailed, match="KeyError"):
+                client.call("orders.refuse", tenant="acme")
+            job_id = client.enqueue("orders.load", tenant="acme", source="eu", limit=1)
+            return [orders.load("us", 2), client.wait(job_id, returns=Count)]
+
+    async with serving(url):
+        assert [Count("us", 2), Count("eu", 1)] == await asyncio.to_thread(calls)
+
+
+async def test_many(url: str) -> None:
+    """Ten thousand calls of one client are under way at a time; each gets its own reply."""
+    async with serving(url, concurrency=64) as service, Client(url, group=GROUP) as client:
+        count = 10_000
+        calls = [
+            asyncio.create_task(client.call("orders.wait", tenant="acme", timeout=60, n=n))
+            for n in range(count)
+        ]
+        await begun(service, 64)
+        service.free.set()
+
+        assert list(range(count)) == await asyncio.gather(*calls)
+        assert count == len(set(service.begun))
