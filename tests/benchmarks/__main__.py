@@ -8,6 +8,7 @@ COMMANDS = {
     "peers": "no-op jobs: Rota, its peers and a bare loop side by side",
     "recurring": "fires a second and lateness, by number of definitions",
     "latency": "from due to handler started, idle, beside a round trip",
+    "calls": "one call and ten thousand, idle, beside a round trip",
     "memory": "bytes of scheduler and store for each idle definition",
     "growth": "cost of a claim by tenants and by queued runs",
     "startup": "from the start of a scheduler until it leads, by definitions",

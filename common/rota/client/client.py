@@ -49,7 +49,8 @@ class Client:
     ) -> None:
         known = settings.read()
         self._link = Link(url or known.redis_url, gate_ms=known.gate_ms)
-        self._calling = Calling(Store(self._link))
+        self._store = Store(self._link)
+        self._calling = Calling(self._store)
         self._clock = clock or SystemClock()
         self._directory = Directory(self._link, self._clock)
         self._group = group
@@ -73,6 +74,10 @@ class Client:
             await desk.stop()
         await self._link.close()
 
+    async def ping(self) -> None:
+        """Return if the store answers; raises `StoreUnavailable` if it does not."""
+        await self._store.ping()
+
     async def call(
         self,
         handler: str,
@@ -91,9 +96,9 @@ class Client:
         """Return what `handler` returns for these arguments, converted to the type `returns`.
 
         It has `timeout` seconds, queueing and further attempts included. One that fails is tried
-        again only if there are more `attempts`. Calls of a handler with the same `key` are one call:
-        who comes back after a crash gets the reply to the first, for five minutes. Arguments
-        that are named as a parameter go into `args`. Raises `CallFailed` if the handler fails;
+        again only if there are more `attempts`. Calls of a handler under one `key` are one: who
+        comes back after a crash gets the reply to the first, for five minutes. Arguments that
+        are named as a parameter go into `args`. Raises `CallFailed` if the handler fails;
         `CallTimeout`, and ends the call if nobody else here waits for it; `CallLost`; `Refused` if
         the tenant's backlog is full; `NotFound` if its group isn't known; `UsageError` for what
         can't be sent.
