@@ -100,7 +100,7 @@ async def begun(service: Service, count: int = 1) -> str:
 async def test_typed_service(url: str) -> None:
     """A method of a contract takes its types and gives its types, as if it were here."""
     async with serving(url), Client(url, group=GROUP) as client:
-        orders = client.service(Orders, tenant="acme")  # type: ignore[type-abstract]
+        orders = client.service(Orders, tenant="acme")
 
         assert Count("eu", 100) == await orders.load("eu")
         assert Count("us", 5) == await orders.load(source="us", limit=5)
@@ -272,7 +272,7 @@ async def test_sync_door(url: str) -> None:
 
     def calls() -> list[Any]:
         with SyncClient(url, group=GROUP) as client:
-            orders = client.service(SyncOrders, tenant="acme", name="orders")  # type: ignore[type-abstract]
+            orders = client.service(SyncOrders, tenant="acme", name="orders")
             with pytest.raises(CallFailed, match="KeyError"):
                 client.call("orders.refuse", tenant="acme")
             job_id = client.enqueue("orders.load", tenant="acme", source="eu", limit=1)

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -172,7 +172,7 @@ class Client:
 
     def service(
         self,
-        contract: type[_T],
+        contract: Callable[..., _T],  # `type` would refuse a Protocol
         *,
         tenant: str,
         name: str | None = None,

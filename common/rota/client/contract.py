@@ -31,7 +31,9 @@ class Method(NamedTuple):
 class Contract:
     """The methods of a contract, checked once; private names are no part of it."""
 
-    def __init__(self, contract: type, name: str | None = None, *, is_async: bool = True) -> None:
+    def __init__(self, contract: object, name: str | None = None, *, is_async: bool = True) -> None:
+        if not isinstance(contract, type):
+            raise UsageError(f"contract {contract!r} is not a class")
         service = name or _snake(contract.__name__)
         self._name = contract.__name__
         found = {

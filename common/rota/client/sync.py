@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -58,7 +58,7 @@ class SyncClient:
 
     def service(
         self,
-        contract: type[_T],
+        contract: Callable[..., _T],  # `type` would refuse a Protocol
         *,
         tenant: str,
         name: str | None = None,

@@ -18,6 +18,11 @@ def call_job(handler: str) -> str:
     return "@" + handler.replace(":", ".")
 
 
+def is_call(job_id: str) -> bool:
+    """Tell whether a run is a call: somebody asked for it, and no job is defined for it."""
+    return "/@" in job_id
+
+
 def is_handler(text: str) -> bool:
     """Tell whether `text` may name a handler, such as `orders.import`."""
     return _HANDLER.fullmatch(text) is not None

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from rota.common import clock
+from rota.common import clock, names
 from rota.common.catalog import Catalog
 from rota.common.errors import NotFound
 from rota.common.job import Job
@@ -185,7 +185,7 @@ def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
 
 
 def _note(entry: Attempts) -> str:
-    notes = ["triggered"] if not entry.due_ms else []
+    notes = [] if entry.due_ms else ["called" if names.is_call(entry.job_id) else "triggered"]
     notes += ["replayed"] if entry.replays else []
     notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
     notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
