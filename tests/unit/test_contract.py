@@ -23,7 +23,7 @@ class OrderImports:
 class NoTypes:
     """A contract that does not say what it takes."""
 
-    async def load(self, source) -> int:  # type: ignore[no-untyped-def]
+    async def load(self, source) -> None:  # type: ignore[no-untyped-def]
         """Load orders."""
 
 
