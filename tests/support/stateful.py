@@ -39,6 +39,12 @@ OF_FANS: set[Move] = {
     for after in states
     if operation in (Operation.PLAN, Operation.ADVANCE) or State.FANNED in (before, after)
 } | {(State.RUNNING, Operation.COMPLETE, State.QUEUED)}
+# What only calls do: see `test_calls`.
+OF_CALLS: set[Move] = {
+    (None, Operation.CALL, State.QUEUED),
+    (State.QUEUED, Operation.CLAIM, State.CANCELLED),
+    (State.RUNNING, Operation.RETRY, State.DEAD),
+}
 Step = Callable[[], Awaitable[object]]
 
 
@@ -72,7 +78,7 @@ class Stateful:
             for (before, operation), states in TRANSITIONS.items()
             for after in states or (None,)
         }
-        return {move for move in moves if move[1] is not Operation.ADOPT} - OF_FANS
+        return {move for move in moves if move[1] is not Operation.ADOPT} - OF_FANS - OF_CALLS
 
     async def begin(self) -> None:
         """Let the group begin: a store that never had it draws its first fence."""

@@ -86,10 +86,10 @@ def test_script(operation: Operation) -> None:
 
 
 def test_only_new_work_needs_memory() -> None:
-    """A full store refuses to enqueue, and to plan, and nothing else."""
+    """A full store refuses to enqueue, to call, and to plan, and nothing else."""
     strict = {op for op in Operation if b"allow-oom" not in scripts.script(op)[0].split(b"\n")[0]}
 
-    assert {Operation.ENQUEUE, Operation.PLAN} == strict
+    assert {Operation.ENQUEUE, Operation.CALL, Operation.PLAN} == strict
 
 
 def test_exit_codes() -> None:

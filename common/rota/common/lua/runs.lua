@@ -162,8 +162,8 @@ local function finish(run, outcome, completion, result)
     end
   end
   if ttl > 0 then
-    call('HSET', record, 'state', outcome, 'completion', completion, 'result', result,
-         'fence', run.fence)
+    call('HSET', record, 'state', outcome, 'completion', completion, 'result', result)
+    if is_call(run.id) then call('HSET', record, 'fence', run.fence) end  -- see `known_end`
     if heard then call('HDEL', record, 'body') end
     call('PEXPIRE', record, int(ttl))
   else
