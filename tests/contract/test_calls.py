@@ -15,6 +15,8 @@ from rota.common.state import State
 from rota.common.store import LEASE_MS, Store
 from tests.support import backup, builders
 from tests.support.builders import GROUP, HANDLER, HOUR_MS, WORKER
+from tests.support.clusters import Cluster, group_on
+from tests.support.topologies import opened
 
 JOB = names.call_job(HANDLER)
 REF = f"acme/{JOB}"
@@ -224,3 +226,17 @@ async def test_bounded_in_time(store: Store, timeout_ms: int) -> None:
     assert 0 < kept <= HOUR_MS
     assert 0 < waiting <= HOUR_MS + 4 * SOON_MS
     assert 0 < await store.link.command("PTTL", keys.inbox(GROUP, INBOX)) <= 60_000
+
+
+async def test_in_a_cluster(cluster: Cluster) -> None:
+    """In a cluster the calls of each group, and the inbox for their replies, are on one server."""
+    groups = [group_on(0), group_on(1)]
+    async with opened(cluster.url) as store:
+        await builders.register(store, groups=tuple(groups))
+        for group in groups:
+            await Calling(store).place(group, [call()])
+            (run,) = (await builders.claim(store, group=group)).runs
+            assert "completed" == await end(store, run, result=b"\x07")
+        found = [await Calling(store).replies(group, INBOX) for group in groups]
+
+    assert [b"\x07", b"\x07"] == [reply.result for told, _ in found for reply in told]

@@ -15,6 +15,7 @@ from rota.common.limiter import Limiter
 from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.message import MAX_REQUEST_BYTES
 from rota.common.store import Store
+from rota.scheduler import canceller
 from rota.worker import Context, Jobs
 from tests.support import probe
 from tests.support.builders import GROUP
@@ -295,3 +296,21 @@ async def test_many(url: str) -> None:
 
         assert list(range(count)) == await asyncio.gather(*calls)
         assert count == len(set(service.begun))
+
+
+async def test_cancelled_by_hand(url: str, store: Store) -> None:
+    """A call that an operator cancels, in its queue or while it runs, tells its caller so."""
+    await store.link.command("SADD", keys.groups(), GROUP)
+    async with serving(url, concurrency=1) as service, Client(url, group=GROUP) as client:
+        names = ("first", "second")
+        calls = [
+            asyncio.create_task(client.call("orders.wait", tenant="acme", key=name))
+            for name in names
+        ]
+        running = await begun(service)
+        (queued,) = {f"acme/@orders.wait:key-{name}" for name in names} - {running}
+        words = [await canceller.cancel(job_id, store.link) for job_id in (queued, running)]
+        ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 8)
+
+    assert ["cancelled", "cancelling"] == words
+    assert ["cancelled"] * 2 == [end.outcome for end in ends if isinstance(end, CallFailed)]

@@ -8,7 +8,7 @@ from rota.common.store import Store
 from tests.support import backup, builders
 from tests.support.builders import GROUP
 from tests.support.model import GRID_MS, LEASE_MS, Model, Move, ref_of
-from tests.support.stateful import HANDLERS, OF_FANS, Stateful, Step
+from tests.support.stateful import HANDLERS, OF_CALLS, OF_FANS, Stateful, Step
 
 _DISASTER = 0.002  # how likely it is that a step loses everything
 
@@ -36,11 +36,15 @@ class StatefulLoss(Stateful):
 
     def lawful(self) -> set[Move]:
         """Return every move that there is."""
-        return {
-            (before, operation, after)
-            for (before, operation), states in TRANSITIONS.items()
-            for after in states or (None,)
-        } - OF_FANS
+        return (
+            {
+                (before, operation, after)
+                for (before, operation), states in TRANSITIONS.items()
+                for after in states or (None,)
+            }
+            - OF_FANS
+            - OF_CALLS
+        )
 
     async def change_server(self) -> str:
         """Let the store be served by another process."""
