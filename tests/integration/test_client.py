@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-from rota.client import CallFailed, CallTimeout, Client, SyncClient
+from rota.client import CallFailed, CallLost, CallTimeout, Client, SyncClient
 from rota.common import keys
 from rota.common.errors import NotFound, Refused, UsageError
 from rota.common.limiter import Limiter
@@ -18,7 +18,7 @@ from rota.common.store import Store
 from rota.scheduler import canceller
 from rota.worker import Context, Jobs
 from tests.support import probe
-from tests.support.builders import GROUP
+from tests.support.builders import GROUP, Clock
 from tests.support.proxy import Proxy
 from tests.support.workers import working
 
@@ -314,3 +314,23 @@ async def test_cancelled_by_hand(url: str, store: Store) -> None:
 
     assert ["cancelled", "cancelling"] == words
     assert ["cancelled"] * 2 == [end.outcome for end in ends if isinstance(end, CallFailed)]
+
+
+async def test_lost_call(url: str, store: Store) -> None:
+    """Whose call the store has lost is told so, and does not wait until its time is over."""
+    clock = Clock()
+    async with serving(url) as service, Client(url, group=GROUP, clock=clock) as client:
+        call = asyncio.create_task(client.call("orders.wait", tenant="acme"))
+        record = keys.run(GROUP, await begun(service))
+        inbox = (await store.link.command("HGET", record, "reply")).decode()
+        await store.link.command("DEL", record)
+
+        async def told() -> bool:
+            clock.advance(11.0)  # after which it asks for what has not come
+            await store.link.command("RPUSH", keys.inbox(GROUP, inbox), "another", "", "")
+            return call.done()
+
+        await probe.found(told)
+        with pytest.raises(CallLost, match="whether it was carried out is unknown"):
+            await call
+        service.free.set()

@@ -255,3 +255,27 @@ def test_no_planners() -> None:
 
 def _without_context() -> Iterator[TaskSpec]:
     yield TaskSpec()
+
+
+class Service:
+    """Two handlers and what is none."""
+
+    def load(self, ctx: Context, source: str) -> None:
+        """Load."""
+
+    async def cancel(self, ctx: Context) -> None:
+        """Cancel."""
+
+    def _own(self) -> None:
+        """Be no handler."""
+
+
+def test_service() -> None:
+    """Each public method of a service is a handler, on the loop if async, else in a thread."""
+    jobs = Jobs()
+    jobs.service("orders", Service())
+    isolations = {name: handler.isolation for name, handler in jobs.handlers.items()}
+
+    assert {"orders.load": "thread", "orders.cancel": "loop"} == isolations
+    with pytest.raises(HandlerError, match="no public methods"):
+        jobs.service("orders", object())
