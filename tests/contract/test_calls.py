@@ -147,12 +147,22 @@ async def test_forgone(store: Store) -> None:
     """What nobody waits for any more does not begin; the worker of what runs is told to end it."""
     (running,) = await begin(store, call(1))
     await Calling(store).place(GROUP, [call(2)])
-    await Calling(store).forgo(GROUP, [running.job_id, call(2).job_id, f"{REF}:call-3"])
+    await Calling(store).forgo(GROUP, INBOX, [running.job_id, call(2).job_id])
     token = await store.link.command("LPOP", keys.control(GROUP, WORKER))
 
     assert f"{running.fence} {running.job_id}".encode() == token
     assert [] == (await builders.claim(store)).runs
     assert State.CANCELLED is await builders.state_of(store, call(2).job_id)
+
+
+async def test_wanted_elsewhere(store: Store) -> None:
+    """Who gives up ends no call that somebody else waits for by now."""
+    (run,) = await begin(store, call(inbox="gone"))
+    await Calling(store).attend(GROUP, INBOX, [run.job_id], 1)
+    await Calling(store).forgo(GROUP, "gone", [run.job_id])
+
+    assert 0 == await store.link.command("EXISTS", keys.control(GROUP, WORKER))
+    assert "completed" == await end(store, run)
 
 
 async def test_shed(store: Store) -> None:

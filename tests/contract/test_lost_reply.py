@@ -44,6 +44,11 @@ async def somebody_leads(store: Store) -> None:
     await store.lead(GROUP, SCHEDULER, 6_000, wanted=True)
 
 
+async def somebody_waits(store: Store) -> None:
+    """Let a client wait for the run's reply."""
+    await store.link.command("HSET", keys.run(GROUP, RUN_ID), "reply", "c1")
+
+
 async def lease_goes(store: Store) -> None:
     """Let a run have no lease, which can't happen."""
     await store.link.command("DEL", keys.leases(GROUP))
@@ -99,7 +104,11 @@ REQUESTS = [
         *(ATTEND, State.QUEUED, State.QUEUED, [b"waiting", b"", b""]),
         args=("c1", 60_000, RUN_ID),
     ),
-    Request(FORGO, State.QUEUED, State.QUEUED, [b"forgone"], args=(RUN_ID,)),
+    Request(
+        *(FORGO, State.QUEUED, State.QUEUED, [b"forgone"]),
+        prepare=somebody_waits,
+        args=("c1", RUN_ID),
+    ),
     Request(
         *(LEAD, None, None, [ANY, SCHEDULER.encode(), 1]),
         args=(SCHEDULER, 6_000, 1),

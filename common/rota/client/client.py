@@ -99,7 +99,7 @@ class Client:
         again only if there are more `attempts`. Calls of a handler under one `key` are one: who
         comes back after a crash gets the reply to the first, for five minutes. Arguments that
         are named as a parameter go into `args`. Raises `CallFailed` if the handler fails;
-        `CallTimeout`, and ends the call if nobody else here waits for it; `CallLost`; `Refused` if
+        `CallTimeout`, and ends the call if nobody else waits for it; `CallLost`; `Refused` if
         the tenant's backlog is full; `NotFound` if its group isn't known; `UsageError` for what
         can't be sent.
         """

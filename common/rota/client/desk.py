@@ -31,8 +31,7 @@ class Desk:
         self._keep_ms = keep_ms
         self._clock = clock
         self._inbox = Inbox(group, calling=calling, keep_ms=keep_ms, clock=clock, log=log)
-        look = self._inbox.look
-        self._post = Post(group, calling=calling, look=look, clock=clock, log=log)
+        self._post = Post(group, calling=calling, inbox=self._inbox, clock=clock, log=log)
 
     async def start(self) -> None:
         """Begin to work."""

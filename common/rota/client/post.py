@@ -1,9 +1,8 @@
 """Places calls in one group, all of a turn in one round trip."""
 
-from collections.abc import Awaitable, Callable
-
 from structlog.typing import FilteringBoundLogger
 
+from rota.client.inbox import Inbox
 from rota.client.pending import Pending
 from rota.common.calling import MOST, Calling, CallRun
 from rota.common.clock import Clock
@@ -29,12 +28,12 @@ class Post(Loop):
         group: str,
         *,
         calling: Calling,
-        look: Callable[[list[str]], Awaitable[None]],
+        inbox: Inbox,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(log=log)
-        self._look = look
+        self._inbox = inbox
         self._group = group
         self._calling = calling
         self._clock = clock
@@ -57,7 +56,7 @@ class Post(Loop):
         if self._forgone:
             forgone, self._forgone = self._forgone, []
             # Not sent again: its own deadline ends it, too.
-            await self._calling.forgo(self._group, forgone)
+            await self._calling.forgo(self._group, self._inbox.name, forgone)
         return 0 if delay is None and (self._queue or self._forgone) else delay
 
     async def _place(self) -> float | None:
@@ -83,7 +82,7 @@ class Post(Loop):
                     known.append(pending.job_id)
         self._queue = again + self._queue
         if known:  # their replies may be there, or go to another inbox
-            await self._look(known)
+            await self._inbox.look(known)
         return _GATED if again else None
 
     def _sendable(self, pending: Pending) -> CallRun:

@@ -94,9 +94,9 @@ class Calling:
                     (found.unknown if lost else found.waiting).append(job_id)
         return found
 
-    async def forgo(self, group: str, job_ids: Sequence[str]) -> None:
-        """Let calls end whose replies nobody wants any more; harmless if they have ended."""
-        await self._store.ask([(FORGO, group, batch) for batch in _chunks(job_ids)])
+    async def forgo(self, group: str, inbox: str, job_ids: Sequence[str]) -> None:
+        """Let calls end whose replies go to `inbox`, where nobody wants them; others go on."""
+        await self._store.ask([(FORGO, group, (inbox, *batch)) for batch in _chunks(job_ids)])
 
     async def replies(self, group: str, inbox: str) -> tuple[list[Reply], list[str]]:
         """Block for replies in `inbox`, at most 2 s; return them, and job_ids to `attend` to.
