@@ -15,12 +15,13 @@ REGISTER = "register"
 LIMITS = "limits"
 SWITCH = "switch"  # without the library: see `plain`
 PAUSE = "pause"  # the same
-LIBRARY = ("lib", "fair", "ledger", "runs", "turns")  # in this order in front of the scripts
+BACKFILL = "backfill"  # the same
+LIBRARY = ("lib", "fair", "ledger", "runs", "fills", "turns")  # in this order before the scripts
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
 _NEEDS_MEMORY = {Operation.ENQUEUE}
-_TAKES_TURNS = {Operation.CLAIM, Operation.PROMOTE}
+_ONLY = {"fills": {Operation.ENQUEUE}, "turns": {Operation.CLAIM, Operation.PROMOTE}}
 
 
 def source(name: str) -> str:
@@ -30,7 +31,7 @@ def source(name: str) -> str:
 
 def libraries(operation: str) -> tuple[str, ...]:
     """Return what is put in front of the script: what all share, and what only some need."""
-    return LIBRARY if operation in _TAKES_TURNS else LIBRARY[:-1]
+    return tuple(name for name in LIBRARY if name not in _ONLY or operation in _ONLY[name])
 
 
 @cache

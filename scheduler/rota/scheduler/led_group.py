@@ -15,11 +15,12 @@ from rota.common.store import Store
 from rota.scheduler.applied import UNKNOWN, Since, timing
 from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
+from rota.scheduler.backfiller import Backfiller
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
-from rota.scheduler.standing import standing
+from rota.scheduler.standing import standing, without_backfill
 from rota.scheduler.sweeper import Sweeper
 from rota.scheduler.withholding import Withholding
 
@@ -56,15 +57,14 @@ class LedGroup:
         self._catalog = catalog
         self._engine, self._dispatcher = engine, dispatcher
         self._awaited, self._withholding = awaited, withholding
-        self._clock = clock
-        self._log = log
-        self._also = also
-        self._watch = watch
+        self._clock, self._log = clock, log
+        self._also, self._watch = also, watch
         self._lease_ms = lease_ms
         self._loops: list[Loop] = []
         self._watching: list[asyncio.Task[None]] = []
         self._sweeper: Sweeper | None = None
         self._auditor: Auditor | None = None
+        self._backfiller: Backfiller | None = None
         self._left: dict[str, InFlight] = {}  # what was under way when we ceased to lead
         self._closed_at = 0.0  # monotonic seconds at which the gate is closed
         self._closing: asyncio.TimerHandle | None = None  # tells so
@@ -99,7 +99,8 @@ class LedGroup:
             log=self._log,
             lease_ms=self._lease_ms,
         )
-        self._loops = [self._sweeper, self._auditor, listener, reconciler]
+        self._backfiller = self._build_backfiller()
+        self._loops = [self._sweeper, self._auditor, listener, reconciler, self._backfiller]
         for loop in self._loops:
             self._watching.append(self._watch(loop))
             await loop.start()
@@ -167,6 +168,19 @@ class LedGroup:
             log=self._log,
         )
 
+    def _build_backfiller(self) -> Backfiller:
+        return Backfiller(
+            self._group,
+            store=self._store,
+            catalog=self._catalog,
+            engine=self._engine,
+            held=self._held,
+            withhold=self._withholding,
+            term=self._dispatcher.term,
+            clock=self._clock,
+            log=self._log,
+        )
+
     async def _change(self) -> None:
         wanted = {job.ref for job in self._jobs}
         self.drop([ref for ref in self._held if ref not in wanted])
@@ -213,6 +227,7 @@ class LedGroup:
     def _take_up(self, job: Job, slot: Slot, since: Since) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""
         run, now_ms = self._left.get(job.ref), self._clock.now_ms()
+        slot = without_backfill(slot)
         unknown = run is not None and run.unknown_to(slot)
         if not unknown:
             run = _in_flight(job, slot, self._clock.monotonic())
@@ -270,6 +285,8 @@ class LedGroup:
             # By our own clock, which the fixed delays are counted with; the store's may differ.
             now_ms = self._clock.now_ms()
             self._engine.finished(completion.ref, completion.job_id, now_ms)
+            if self._backfiller is not None:
+                self._backfiller.heard(completion.ref)
         if self._also:
             self._also(group, completion, at_ms)
 
