@@ -1,4 +1,4 @@
-"""A backfill runs what it was asked for, once each and in order, whoever leads, behind live work."""
+"""A backfill runs what was asked for once each, in order, whoever leads, and behind live work."""
 
 import asyncio
 
