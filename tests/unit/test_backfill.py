@@ -64,6 +64,13 @@ def test_blackout() -> None:
     )
 
 
+def test_once() -> None:
+    """A job that was due once has that one time."""
+    each = job(at="2026-11-20 18:00")
+
+    assert [ms("2026-11-20T18:00")] == backfill.wanted(each, "2026-11-20", "2026-11-21", NOW)
+
+
 @pytest.mark.parametrize(
     ("fields", "start", "end", "kind", "text"),
     [

@@ -198,6 +198,8 @@ class Dispatcher(Loop):
         elif word == "shed":
             herald.shed(self.log, job, run.due_ms)
             answered.over(job.ref, run.due_ms)
+        elif word == "busy" and detail in self._over:
+            self._put(job, run)  # nobody would hear of the end of what was in the way
         elif word == "busy":
             self._await(job, detail, 0)
             answered.refused(job.ref, run.due_ms, detail)
