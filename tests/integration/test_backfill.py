@@ -103,17 +103,17 @@ async def test_takeover(url: str, store: Store) -> None:
 
 async def test_live_first(url: str, store: Store) -> None:
     """No live occurrence is skipped for a backfill; it goes before the next of the backfill."""
-    each = job(every="200ms")
-    calls, times = Calls(), past(HOURLY, 20)
+    each = job(every="400ms")
+    calls, times = Calls(), past(HOURLY, 1)
     async with workers.working(url, calls.jobs), schedulers.running(url, each):
         await Backfills(store.link).begin(
-            GROUP, REF, from_ms=times[-1], to_ms=times[-1] + 4_000, total=20, by="ann@ops"
+            GROUP, REF, from_ms=times[-1], to_ms=times[-1] + 16_000, total=40, by="ann@ops"
         )
         await ended(store)
     entries = await Ledger(store.link).of(GROUP, REF, 0)
 
     assert 1 == calls.most
-    assert 20 == len([each for each in calls.made if "backfill" in each])
+    assert 40 == len([each for each in calls.made if "backfill" in each])
     assert [] == [e for e in entries if e.outcome not in ("succeeded", "missed")]
 
 

@@ -12,7 +12,7 @@ from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
 
 _LUA = resources.files("rota.common") / "lua"
-_APART = {*scripts.LIBRARY, scripts.SWITCH, scripts.PAUSE}  # these stand alone
+_APART = {*scripts.LIBRARY, scripts.SWITCH, scripts.PAUSE, scripts.BACKFILL}  # these stand alone
 SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - _APART)
 
 
