@@ -7,7 +7,7 @@ import pytest
 
 from rota.common.catalog import Slot
 from rota.common.errors import UsageError
-from rota.common.job import Job, job_id
+from rota.common.job import Job, backfill_id, job_id
 from rota.common.ledger import Attempts, Entry, Missed, Outcome, Stretch
 from rota.scheduler import history, why
 from rota.scheduler.history import History
@@ -281,3 +281,21 @@ def test_beside() -> None:
 def test_late(detail: str) -> None:
     """Of what was too late one reads which bound it was beyond."""
     assert f"its {detail}" in told(known(stretch("late", detail)), "02:00")
+
+
+def test_backfill() -> None:
+    """What a backfill ran is told behind what had become of the occurrence, and marked in both."""
+    again = run(
+        job_id=backfill_id(REF, 7, DUE),
+        queued_ms=NOW,
+        first_ms=NOW + 5,
+        claimed_ms=NOW + 5,
+        ended_ms=NOW + MINUTE,
+    )
+    found = known(again, stretch("skipped"), now_ms=NOW + HOUR)
+    lines = why.tell(found, why.moment("02:00", found))
+    notes = [row[-1] for row in history.rows(found, 9)]
+
+    assert "skipped: the job's last run was not over" in lines[3]
+    assert f"13:00:00+01:00  backfilled as acme/import:backfill-7-{RUN[-16:]}" in lines[5]
+    assert ["backfill", "the job's last run was not over"] == notes

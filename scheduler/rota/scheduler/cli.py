@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rota.scheduler import (
+    backfill_cli,
     config_cli,
     dead_cli,
     ledger_cli,
@@ -42,6 +43,7 @@ JobIdArgument = Annotated[
 app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
 app.add_typer(pause_cli.app)
+app.add_typer(backfill_cli.app)
 app.add_typer(dead_cli.app, name="dead")
 app.add_typer(runs_cli.app, name="runs")
 app.command()(ledger_cli.why)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rota.common.job import Job, job_id
-from rota.common.ledger import Note, Outcome
+from rota.common.ledger import Note, Outcome, backfilled_ms
 from rota.scheduler import policy
 from rota.scheduler.calendar import Span, spans
 from rota.scheduler.finding import Ground
@@ -169,13 +169,14 @@ class Course:
     def refused(self, run_id: str) -> None:
         """Note that another run of the job was in flight: it was in the way.
 
-        What makes up for others was due before that run; it goes when that has ended.
+        What makes up for others was due before that run; it goes when that has ended. So does what
+        a backfill is in the way of: that has to be behind what is live, and not to replace it.
         """
         turn, self.asked = self.asked, ()
         assert isinstance(turn, Turn)
         ours = job_id(self.job.ref, turn.due_ms)
         self.told_ms, self.run = min(self.told_ms, turn.due_ms - 1), run_id
-        if turn.late or turn.missed:
+        if turn.late or turn.missed or backfilled_ms(run_id):
             self.line.insert(0, turn._replace(busy_ms=0))
             return
         self.caught_up(ours)

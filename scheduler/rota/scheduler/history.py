@@ -185,7 +185,7 @@ def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
 
 
 def _note(entry: Attempts) -> str:
-    notes = ["triggered"] if not entry.due_ms else []
+    notes = ["backfill"] if entry.is_backfill else ["triggered"] if not entry.due_ms else []
     notes += ["replayed"] if entry.replays else []
     notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
     notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
@@ -197,6 +197,7 @@ def data_of(entry: Entry) -> dict[str, Any]:
     """Return an entry for programs."""
     data: dict[str, Any] = msgspec.to_builtins(entry)
     if isinstance(entry, Attempts):
+        data["backfill"] = entry.is_backfill
         data["units"] = [msgspec.structs.asdict(each) for each in entry.units]
     found: dict[str, Any] = {}
     for name, value in data.items():

@@ -62,14 +62,20 @@ def _today(text: str, history: History) -> datetime:
 def find(history: History, at: Moment | None) -> list[Entry]:
     """Return what is known of the occurrence at that time, or of the last one; the first first.
 
-    A dead letter that was replayed has an entry for each time that it came to its end.
+    A dead letter that was replayed has an entry for each time that it came to its end, and what a
+    backfill ran again one for each.
     """
     current = [history.current] if history.current else []
     known = [*reversed(history.waits), *history.beside, *current, *history.entries]
     if at is None:
         return known[:1]
     found = [entry for entry in known if _is_meant(entry, at, history)]
-    return sorted(found, key=lambda entry: getattr(entry, "ended_ms", 0) or history.now_ms)
+    return sorted(found, key=lambda entry: _told_ms(entry) or history.now_ms)
+
+
+def _told_ms(entry: Entry) -> int:
+    """Return when what became of it was certain; 0 if it is not yet."""
+    return entry.noted_ms if isinstance(entry, Stretch) else entry.ended_ms
 
 
 def tell(history: History, at: Moment | None) -> list[str]:
@@ -187,6 +193,7 @@ def _run(history: History, entry: Attempts) -> list[str]:
     lines = [f"{shown(entry.due_ms)}  due"] if entry.due_ms else []
     if entry.queued_ms:
         verb = "replayed" if entry.replays else "enqueued" if entry.due_ms else "triggered"
+        verb = "backfilled" if entry.is_backfill and not entry.replays else verb
         lines.append(f"{shown(entry.queued_ms)}  {verb} as {entry.job_id}{_ahead(entry)}")
     else:
         lines.append(f"  run as {entry.job_id}; when it was enqueued is not known")
