@@ -156,6 +156,8 @@ def _apply(config: "Config", name: str, yes: bool, everything: bool, form: Outpu
     from rota.scheduler.applier import Applier
 
     before, known, made = session.ask(lambda link: _plan(link, config, everything))
+    if yes:  # first of all: whoever reads our output may not read all of it
+        revision = session.ask(lambda link: Applier(link, command=name).apply(config, before))
     if form is Output.TABLE:
         _show(made, known, form)
     if made.changes and not yes:
@@ -164,7 +166,8 @@ def _apply(config: "Config", name: str, yes: bool, everything: bool, form: Outpu
             nobody="not applied: nobody is there to say yes; add --yes",
             no="not applied",
         )
-    revision = session.ask(lambda link: Applier(link, command=name).apply(config, before))
+    if not yes:
+        revision = session.ask(lambda link: Applier(link, command=name).apply(config, before))
     if form is Output.JSON:
         output.write_json({"revision": revision.number, "plan": made})
     elif made.changes:

@@ -82,7 +82,8 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
 async def read(job_id: str, link: Link) -> LiveRun:
     """Return what the store knows of a run; raises `NotFound` if that is nothing."""
     found = await history.read(job_id.partition(":")[0], link, clock.SystemClock().now_ms())
-    known: list[Entry | None] = [found.current, *found.entries]
+    found = await history.with_run(found, job_id, link)
+    known: list[Entry | None] = [found.current, *found.beside, *found.entries]
     entries = [e for e in known if isinstance(e, Attempts) and e.job_id == job_id]
     if not entries:
         raise NotFound(
