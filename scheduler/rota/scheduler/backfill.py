@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -14,7 +15,6 @@ from rota.common.job import Job
 from rota.common.link import Link
 from rota.scheduler import why
 from rota.scheduler.applier import user
-from rota.scheduler.history import History
 from rota.scheduler.schedule import due_of
 from rota.scheduler.withheld import by_blackout
 
@@ -45,7 +45,7 @@ def asked(ref: str, fill: Backfill, *, already: bool = False) -> Asked:
         runs=fill.total,
         enqueued=fill.sent,
         by=fill.by,
-        since=clock.iso(fill.at_ms // 1000 * 1000),
+        since=clock.iso_seconds(fill.at_ms),
         already=already,
     )
 
@@ -90,16 +90,16 @@ def wanted(job: Job, from_text: str, to_text: str, now_ms: int) -> list[int]:
 
 def _moment(job: Job, text: str, now_ms: int, option: str) -> tuple[int, int]:
     """Return the first and the last ms that `text` means; a day alone means all of it."""
-    bare = History(ref=job.ref, group=job.group, job=job, now_ms=now_ms, current=None, entries=[])
+    zone = ZoneInfo(job.schedule.timezone)
     try:
         day = date.fromisoformat(text)
     except ValueError:
         try:
-            found = why.moment(text, bare)
+            found = why.moment(text, zone, now_ms)
         except UsageError as error:
             raise UsageError(f"{option}: {error}; 2026-11-23 is all of that day") from None
         return found.from_ms, found.to_ms
-    starts = (datetime.combine(each, time(), bare.zone) for each in (day, day + timedelta(days=1)))
+    starts = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
     first, end = map(clock.epoch_ms, starts)
     return first, end - 1
 

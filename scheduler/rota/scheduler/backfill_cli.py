@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rota.scheduler import session
-from rota.scheduler.options import Output, OutputOption, check_ref
+from rota.scheduler.options import Output, OutputOption, RefArgument, check_ref
 
 if TYPE_CHECKING:
     from rota.common.job import Job
@@ -16,7 +16,6 @@ app = typer.Typer()
 
 _SHOWN = 10  # due times that are shown at each end of a long list
 
-Ref = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
 From = Annotated[
     str,
     typer.Option(
@@ -42,7 +41,7 @@ Stop = Annotated[bool, typer.Option("--stop", help="End the job's backfill that 
 
 @app.command()
 def backfill(
-    ref: Ref,
+    ref: RefArgument,
     *,
     start: From = "",
     end: To = "",

@@ -18,7 +18,14 @@ from rota.scheduler import (
     shares_cli,
     tasks_cli,
 )
-from rota.scheduler.options import Output, OutputOption, check_job_id, check_ref
+from rota.scheduler.options import (
+    JobIdArgument,
+    Output,
+    OutputOption,
+    RefArgument,
+    check_job_id,
+    check_ref,
+)
 
 app = typer.Typer(
     name="sched",
@@ -34,10 +41,6 @@ app = typer.Typer(
 
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a directory of them.")
-]
-RefArgument = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
-JobIdArgument = Annotated[
-    str, typer.Argument(metavar="JOB_ID", help="Such as acme/vacuum:20261123T020000Z.")
 ]
 
 app.add_typer(run_cli.app)

@@ -57,7 +57,7 @@ def list_(
             "DEAD LETTERS",
             ("JOB_ID", "GROUP", "DIED", "ATTEMPTS", "ERROR", "MESSAGE"),
             [
-                (x.job_id, x.group, clock.iso(x.died_ms // 1000 * 1000), x.attempts,
+                (x.job_id, x.group, clock.iso_seconds(x.died_ms), x.attempts,
                  x.error.kind, x.error.message.partition("\n")[0][:80])
                 for x in letters
             ],

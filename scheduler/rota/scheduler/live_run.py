@@ -90,7 +90,6 @@ async def read(job_id: str, link: Link) -> LiveRun:
             f"no run {job_id} is known to the store; its job's last runs: `sched runs {found.ref}`"
         )
     record = await Catalog(link).run(found.group, job_id)
-    seconds, micros = await link.command("TIME", key=keys.root(found.group))
     packed = record.get("units", b"")
     return LiveRun(
         job_id=job_id,
@@ -100,7 +99,7 @@ async def read(job_id: str, link: Link) -> LiveRun:
         mark=progress.mark(record.get("progress", b"")),
         tallies=_tallies(packed),
         noted_ms=int(record.get("noted", 0)),
-        now_ms=int(seconds) * 1000 + int(micros) // 1000,
+        now_ms=await link.now_ms(keys.root(found.group)),
     )
 
 

@@ -33,7 +33,6 @@ def _show(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) 
 
 def _paused_jobs(found: Trouble) -> int:
     """Return how many jobs are paused; one that is so by itself, and with its tenant, is one."""
-    whole = {row.paused for row in found.paused}
-    return sum(
-        row.jobs for row in found.paused if row.paused.partition("/")[0] not in whole - {row.paused}
-    )
+    names = {row.paused for row in found.paused}
+    by_tenant = {row.paused for row in found.paused if row.paused.rpartition("/")[0] in names}
+    return sum(row.jobs for row in found.paused if row.paused not in by_tenant)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from rota.common import clock
 from rota.common.errors import UsageError
@@ -33,28 +34,30 @@ class Moment:
         return self.from_ms <= ms <= self.to_ms
 
 
-def moment(text: str, history: History) -> Moment:
-    """Return the time that `text` means: ISO, in the job's zone if it names none; or today's time.
+def moment(text: str, zone: ZoneInfo, now_ms: int) -> Moment:
+    """Return the time that `text` means: ISO, in `zone` if it names none; or today's time.
 
     Raises `UsageError` for anything else.
     """
     try:
-        found = _today(text, history) if _TIME.fullmatch(text) else datetime.fromisoformat(text)
+        found = (
+            _today(text, zone, now_ms) if _TIME.fullmatch(text) else datetime.fromisoformat(text)
+        )
     except ValueError:
         raise UsageError(
             f"{text!r} is no time; write for example 2026-11-23T02:00, with an offset such as"
             " +01:00 or Z if it is not in the job's zone, or 02:00"
         ) from None
-    at = found if found.tzinfo else found.replace(tzinfo=history.zone)
+    at = found if found.tzinfo else found.replace(tzinfo=zone)
     colons = len(re.findall(":", re.sub(r"[+-][0-9:]+$", "", text.partition("T")[2] or text)))
     length_ms = 1 if "." in text else _SECOND if colons > 1 else _MINUTE
     return Moment(clock.epoch_ms(at), length_ms)
 
 
-def _today(text: str, history: History) -> datetime:
-    """Return the last time that a clock in the job's zone showed `text`."""
+def _today(text: str, zone: ZoneInfo, now_ms: int) -> datetime:
+    """Return the last time that a clock in `zone` showed `text`."""
     hour, minute, second = map(int, f"{text}:00".split(":")[:3])
-    now = history.local(history.now_ms)
+    now = clock.utc(now_ms).astimezone(zone)
     found = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
     return found if found <= now else found - timedelta(days=1)
 
