@@ -7,8 +7,10 @@ from rota.common.ledger import Attempts, Ledger, Note, Outcome
 from rota.common.recording import Recording
 from rota.common.state import State
 from rota.common.store import Store
+from rota.scheduler import live_run
 from tests.support import backup, builders
 from tests.support.builders import BESIDE, DUE_MS, GROUP
+from tests.support.definitions import job
 
 REF = f"acme/{BESIDE}"
 FIRST, SECOND = (builders.occurrence("acme", BESIDE, DUE_MS + n) for n in (0, 1))
@@ -21,6 +23,15 @@ async def test_accepted_beside(store: Store) -> None:
 
     assert ["queued", "queued", "duplicate", "duplicate"] == [word for word, _ in words]
     assert [SECOND.job_id.encode(), str(SECOND.due_ms).encode()] == slot
+
+
+async def test_each_is_shown(store: Store) -> None:
+    """Each run in flight can be shown, not only the last one."""
+    await Catalog(store.link).publish(GROUP, [job(REF, every="1h")])
+    await builders.enqueue(store, FIRST, SECOND)
+    shown = [await live_run.read(each.job_id, store.link) for each in (FIRST, SECOND)]
+
+    assert ["queued", "queued"] == [each.entry.outcome for each in shown]
 
 
 async def test_each_ends_by_itself(store: Store) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import rota.common
 from rota.common import keys, names
+from rota.common.backfills import Backfills
 from rota.common.catalog import Catalog
 from rota.common.job import Job, Schedule
 from rota.common.ledger import Note, Outcome
@@ -102,6 +103,7 @@ async def test_types(store: Store) -> None:
     ref, job_id = "acme/queued", builders.occurrence(job="queued").job_id
     note = Note(ref, Outcome.SKIPPED, "", DUE_MS + 1, DUE_MS + 1, 1)
     await Recording(store).record(GROUP, note)
+    await Backfills(store.link).begin(GROUP, ref, from_ms=1, to_ms=2, total=1, by="ann@ops")
     parameters = {
         "group": GROUP,
         "ref": ref,

@@ -80,7 +80,7 @@ NAMES = {"acme": (Pause(by="ann@ops", since_ms=1),), "gone": ()}
 
 
 async def _now(store: Store) -> int:
-    return await Pauses(store.link)._now_ms()
+    return await store.link.now_ms(keys.pauses())
 
 
 async def test_at_the_same_time(store: Store) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from rota.common import keys, message
+from rota.common.dead_letters import DeadLetters
 from rota.common.intervention import Intervention
 from rota.common.ledger import Attempts, Ledger
 from rota.common.state import State
@@ -83,6 +84,20 @@ async def test_failure_handler(store: Store) -> None:
     assert MEND.handler == message.decode_request(mending.body).handler
     await fans.advance(store, mending)
     assert State.DEAD == await builders.state_of(store, held.job_id)
+
+
+async def test_dead_letter_names_what_failed(store: Store) -> None:
+    """A dead letter tells the phase that failed, not the handler that was called behind."""
+    held = await fans.begin(store, phases=(LATER,), on_failure=MEND)
+    await fans.advance(store, held)
+    (second,) = await fans.claim_all(store)
+    await builders.complete(store, second, "dead")
+    (mending,) = await fans.claim_all(store)
+    await fans.advance(store, mending)
+    (letter,) = await DeadLetters(store.link).of(GROUP)
+    request = await DeadLetters(store.link).request(letter)
+
+    assert (2, LATER.handler) == (request["phase"], request["handler"])
 
 
 async def test_failure_handler_that_fails(store: Store) -> None:

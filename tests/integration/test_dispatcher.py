@@ -345,6 +345,20 @@ async def test_past(rig: Rig, store: Store) -> None:
     assert 0 == await queued(store)
 
 
+async def test_end_of_what_is_in_the_way_overtakes(rig: Rig, store: Store) -> None:
+    """A run in the way whose end was heard before the answer came is not waited for."""
+    way = await builders.seed(store, State.RUNNING, due_ms=0)
+    rig.dispatcher.fire(job(every="1h"), Turn(DUE_MS))
+    rig.link.meanwhile = lambda: rig.dispatcher.over(way.run.job_id)
+    await rig.dispatcher.turn()
+    rig.link.meanwhile = lambda: None
+    await builders.complete(store, way.run)
+    await rig.dispatcher.turn()
+
+    assert [] == rig.engine.busy
+    assert [(REF, DUE_MS)] == rig.engine.taken
+
+
 async def test_stop_sends_what_is_left(rig: Rig, store: Store) -> None:
     """What was fired before the stop is sent, all of it."""
     await rig.dispatcher.start()

@@ -46,7 +46,7 @@ class Rig:
 async def rig_of(store: Store) -> Rig:
     """Return a rig whose clock shows the store's time, at which the jobs are applied."""
     await store.sweep(GROUP)
-    return Rig(store, await Pauses(store.link)._now_ms())
+    return Rig(store, await store.link.now_ms(keys.pauses()))
 
 
 async def end(store: Store, outcome: str, shift_minutes: int = 0) -> None:

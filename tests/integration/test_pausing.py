@@ -129,7 +129,7 @@ async def test_told(store: Store) -> None:
     await Catalog(store.link).publish(GROUP, JOBS)
     await die(store, 2)
     await pausing.pause("acme", "migration", store.link)
-    each = await history.read(REF, store.link, DUE_MS)
+    each = await history.read_all(REF, store.link, DUE_MS)
     paused, resting = each.trouble
 
     assert each.trouble == why.tell(each, None)[1:3]

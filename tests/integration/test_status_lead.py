@@ -57,13 +57,13 @@ async def test_leader(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_no_scheduler(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a group that no scheduler ever led it is said that nothing is enqueued there."""
+    """Of a group that no scheduler ever led it is said that nothing but its queue goes on."""
     result = await gathered(store)
 
     assert (None, 0) == (result.groups[0].leader, result.groups[0].schedulers)
-    assert [
-        "! nobody leads group gold: nothing is enqueued there (is a scheduler running?)"
-    ] == notes(shown(result, capsys))
+    assert ["! nobody leads group gold: only its queue goes on (is a scheduler running?)"] == notes(
+        shown(result, capsys)
+    )
 
 
 async def test_leader_resigned(store: Store) -> None:
@@ -89,9 +89,9 @@ async def test_standing_by(store: Store, capsys: pytest.CaptureFixture[str]) -> 
     """Of a group that schedulers leave alone it is told that they only stand by."""
     await lead(store, "s1", wanted=False)
 
-    assert [
-        "! nobody leads group gold: nothing is enqueued there (1 scheduler stands by)"
-    ] == notes(shown(await gathered(store), capsys))
+    assert ["! nobody leads group gold: only its queue goes on (1 scheduler stands by)"] == notes(
+        shown(await gathered(store), capsys)
+    )
 
 
 async def test_gate(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -336,18 +336,19 @@ class Model:
     def renew(self, job_id: str, fence: int) -> str:
         """Lengthen a lease: running -> running."""
         if not self.holder(job_id, fence):
-            known = job_id in self.runs or self.slots[ref_of(job_id)].last == job_id
-            lost = self.gated and not known
-            forgotten = self._forgotten(job_id, fence, renewed=True)
-            return "unknown" if lost or forgotten else "lost"
+            return "unknown" if self._may_be_lost(job_id, fence) else "lost"
         self._move(job_id, Operation.RENEW, State.RUNNING)
         self.leases[job_id] = self.now + LEASE_MS
         return "cancel" if self.runs[job_id].cancel else "renewed"
 
+    def _may_be_lost(self, job_id: str, fence: int) -> bool:
+        known = job_id in self.runs or self.slots[ref_of(job_id)].last == job_id
+        return (self.gated and not known) or self._forgotten(job_id, fence, renewed=True)
+
     def progress(self, job_id: str, fence: int, items: int) -> tuple[str, int]:
         """Keep how much of a run is committed: running -> running; return what was before."""
         if not self.holder(job_id, fence):
-            return "unknown" if self._forgotten(job_id, fence) else "stale", 0
+            return "unknown" if self._may_be_lost(job_id, fence) else "stale", 0
         self._move(job_id, Operation.PROGRESS, State.RUNNING)
         before, self.runs[job_id].items = self.runs[job_id].items, items
         return "noted", before

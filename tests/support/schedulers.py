@@ -63,7 +63,9 @@ class Rig:
         """End it as SIGKILL does: it sends nothing any more, and gives nothing up."""
         self.daemon.engine.stop()
         led = [leader._led for leader in self.daemon._leaders.values()]
-        of_groups = [loop for each in led if isinstance(each, LedGroup) for loop in each._loops]
+        of_groups = [
+            loop for each in led if isinstance(each, LedGroup) for loop in each._care or ()
+        ]
         await _cancel([*self.daemon._loops, *self.daemon._leaders.values(), *of_groups])
 
     def enqueued(self, ref: str = REF) -> list[str]:

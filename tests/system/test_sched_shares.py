@@ -60,7 +60,8 @@ async def test_fairness(url: str, store: Store) -> None:
     assert None is data["seconds"]
     assert 1 <= now["seconds"] < 5
     assert ["bolt"] == [line["tenant"] for line in now["tenants"]]
-    assert 1 <= now["tenants"][0]["service_s"] < 5
+    # The counters are read a moment after the time is, at both ends: some milliseconds off.
+    assert 0.5 < now["tenants"][0]["service_s"] < 5
 
 
 async def test_nothing(url: str, store: Store) -> None:

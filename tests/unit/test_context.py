@@ -34,13 +34,16 @@ def test_fields() -> None:
     [
         ("acme/import:manual-20261123T020000Z", datetime(2026, 11, 23, 2, tzinfo=UTC)),
         ("acme/import:manual-20261123T020000.250Z", datetime(2026, 11, 23, 2, 0, 0, 250_000, UTC)),
+        ("acme/import:backfill-7-20261123T020000Z", datetime(2026, 11, 23, 2, tzinfo=UTC)),
         ("acme/import:of-another-kind", datetime(1970, 1, 1, tzinfo=UTC)),
         ("acme/import:20261123", datetime(1970, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_triggered(job_id: str, due: datetime) -> None:
-    """A run that somebody triggered was due when it was triggered."""
-    assert due == context(job_id, 0).due
+    """A run that somebody triggered was due when it was; a backfill's when what it runs was."""
+    ctx = context(job_id, 0)
+
+    assert (due, "backfill" in job_id) == (ctx.due, ctx.backfill)
 
 
 def test_missed() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rota.common.catalog import Slot
 from rota.common.errors import UsageError
-from rota.common.job import Job, job_id
+from rota.common.job import Job, backfill_id, job_id
 from rota.common.ledger import Attempts, Entry, Missed, Outcome, Stretch
 from rota.scheduler import history, why
 from rota.scheduler.history import History
@@ -64,7 +64,7 @@ def known(
 
 def told(found: History, at: str = "") -> str:
     """Return what is told of a time."""
-    return "\n".join(why.tell(found, why.moment(at, found) if at else None)[2:])
+    return "\n".join(why.tell(found, why.moment(at, found.zone, found.now_ms) if at else None)[2:])
 
 
 def test_succeeded() -> None:
@@ -198,7 +198,7 @@ def test_replayed() -> None:
 def test_no_time(at: str) -> None:
     """What is no time is refused with an example of one."""
     with pytest.raises(UsageError, match="write for example 2026-11-23T02:00"):
-        why.moment(at, known())
+        why.moment(at, known().zone, known().now_ms)
 
 
 def test_rows() -> None:
@@ -267,17 +267,35 @@ def test_beside() -> None:
     """With `allow` a run is found by its due time, though it is not the last one of its job."""
     each = job(cron="0 * * * *", timezone="Europe/Berlin", overlap="allow")
     found = known(each=each)
-    run_id = why.run_at(found, why.moment("02:00", found))
+    run_id = why.run_at(found, why.moment("02:00", found.zone, found.now_ms))
     assert run_id is not None
     flying = run(outcome="running", job_id=run_id, ended_ms=0)
     found = msgspec.structs.replace(found, beside=[flying])
 
     assert RUN == run_id
     assert "running" in told(found, "02:00")
-    assert why.run_at(known(), why.moment("02:00", found)) is None
+    assert why.run_at(known(), why.moment("02:00", found.zone, found.now_ms)) is None
 
 
 @pytest.mark.parametrize("detail", ["max_lateness", "max_catch_up"])
 def test_late(detail: str) -> None:
     """Of what was too late one reads which bound it was beyond."""
     assert f"its {detail}" in told(known(stretch("late", detail)), "02:00")
+
+
+def test_backfill() -> None:
+    """What a backfill ran is told behind what had become of the occurrence, and marked in both."""
+    again = run(
+        job_id=backfill_id(REF, 7, DUE),
+        queued_ms=NOW,
+        first_ms=NOW + 5,
+        claimed_ms=NOW + 5,
+        ended_ms=NOW + MINUTE,
+    )
+    found = known(again, stretch("skipped"), now_ms=NOW + HOUR)
+    lines = why.tell(found, why.moment("02:00", found.zone, found.now_ms))
+    notes = [row[-1] for row in history.rows(found, 9)]
+
+    assert "skipped: the job's last run was not over" in lines[3]
+    assert f"13:00:00+01:00  backfilled as acme/import:backfill-7-{RUN[-16:]}" in lines[5]
+    assert ["backfill", "the job's last run was not over"] == notes

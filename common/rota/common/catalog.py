@@ -12,7 +12,6 @@ from rota.common.link import Link
 from rota.common.state import State
 from rota.common.worker_info import REGISTRATION_MS, SILENT_MS, WorkerInfo
 
-_CHUNK = 1_000  # commands in one round trip
 _FIELDS = 200  # of a hash that one command sets or deletes
 
 _PRIORITIES = get_args(Priority)
@@ -97,12 +96,12 @@ class Catalog:
         gone = sorted(known.keys() - wanted.keys())
         listed = await self._link.command("SISMEMBER", keys.groups(), group)
         enlisting = [] if listed else [("SADD", keys.groups(), group)]
-        await self._many([*enlisting, *_changes(key, new, gone)])
+        await self._link.many([*enlisting, *_changes(key, new, gone)])
 
     async def amend(self, group: str, jobs: Sequence[Job], gone: Sequence[str]) -> None:
         """Publish these jobs of `group` anew and forget those in `gone`; all others stay."""
         pairs = [(job.ref, message.encode(job)) for job in jobs]
-        await self._many(_changes(keys.jobs(group), pairs, gone))
+        await self._link.many(_changes(keys.jobs(group), pairs, gone))
 
     async def withdraw(self, groups: Sequence[str]) -> None:
         """Forget groups that the configuration no longer has, and their published jobs."""
@@ -118,7 +117,7 @@ class Catalog:
     async def find(self, ref: str) -> Job | None:
         """Return the published job TENANT/JOB, whatever its group."""
         groups = await self.groups()
-        found = await self._many([("HGET", keys.jobs(group), ref) for group in groups])
+        found = await self._link.many([("HGET", keys.jobs(group), ref) for group in groups])
         return next((_jobs.decode(value) for value in found if value), None)
 
     async def opened_ms(self, group: str) -> int:
@@ -128,18 +127,20 @@ class Catalog:
     async def slots(self, group: str, refs: Sequence[str]) -> list[Slot]:
         """Return what the store remembers of each job of `refs`, in that order."""
         fields = ("run", "due", "ended", "outcome", "last", "at", "ok", "failures", "failed")
-        rows = await self._many([("HMGET", keys.slot(group, ref), *fields) for ref in refs])
+        rows = await self._link.many([("HMGET", keys.slot(group, ref), *fields) for ref in refs])
         return [_slot(row) for row in rows]
 
     async def states(self, group: str, job_ids: Sequence[str]) -> list[State | None]:
         """Return the state of each of these runs, in that order; None if there is no record."""
-        rows = await self._many([("HGET", keys.run(group, job_id), "state") for job_id in job_ids])
+        rows = await self._link.many(
+            [("HGET", keys.run(group, job_id), "state") for job_id in job_ids]
+        )
         return [State(row.decode()) if row else None for row in rows]
 
     async def forgive(self, group: str, refs: Sequence[str]) -> None:
         """Forget that runs of these jobs have died: their breakers are closed by hand."""
         fields = ("failures", "failed")
-        await self._many([("HDEL", keys.slot(group, ref), *fields) for ref in refs])
+        await self._link.many([("HDEL", keys.slot(group, ref), *fields) for ref in refs])
 
     async def counts(self, group: str) -> GroupCounts:
         """Return how many runs of `group` are in which state."""
@@ -147,9 +148,9 @@ class Catalog:
         handlers = sorted(
             h.decode() for h in await self._link.command("SMEMBERS", keys.held(group))
         )
-        held = await self._many([("LLEN", keys.hold(group, handler)) for handler in handlers])
+        held = await self._link.many([("LLEN", keys.hold(group, handler)) for handler in handlers])
         sizes = [keys.leases(group), keys.retries(group), keys.dead(group)]
-        running, retrying, dead = await self._many([("ZCARD", key) for key in sizes])
+        running, retrying, dead = await self._link.many([("ZCARD", key) for key in sizes])
         repairs = await self._link.command("HGETALL", keys.repairs(group))
         return GroupCounts(
             queued=sum(queued.values()),
@@ -163,7 +164,7 @@ class Catalog:
     async def queued(self, group: str) -> dict[str, int]:
         """Return the tenants of `group` with queued runs, and how many."""
         queues = await self.queues(group)
-        sizes = await self._many([("LLEN", queue.key) for queue in queues])
+        sizes = await self._link.many([("LLEN", queue.key) for queue in queues])
         queued: Counter[str] = Counter()
         for queue, size in zip(queues, sizes, strict=True):
             queued[queue.tenant] += size
@@ -173,9 +174,11 @@ class Catalog:
         """Return the queues of `group` that are not empty, or were not just now, by tenant."""
         rings = ["", *await self._limited_handlers(group)]
         places = [keys.limited(group), *(keys.active(group, ring) for ring in rings)]
-        found = await self._many([("ZRANGE", place, 0, -1) for place in places])
+        found = await self._link.many([("ZRANGE", place, 0, -1) for place in places])
         tenants = sorted({name.decode() for names in found for name in names})
-        rows = await self._many([("HMGET", keys.tenant(group, name), "queues") for name in tenants])
+        rows = await self._link.many(
+            [("HMGET", keys.tenant(group, name), "queues") for name in tenants]
+        )
         return [
             Queue(tenant, ring, keys.queue(group, tenant, ring, priority))
             for tenant, (row,) in zip(tenants, rows, strict=True)
@@ -185,7 +188,7 @@ class Catalog:
 
     async def weights(self, groups: Sequence[str]) -> dict[str, float]:
         """Return the weights of `groups` among each other; 1 where none was published."""
-        rows = await self._many([("HGET", keys.root(group), "share") for group in groups])
+        rows = await self._link.many([("HGET", keys.root(group), "share") for group in groups])
         return {group: float(row or 1) for group, row in zip(groups, rows, strict=True)}
 
     async def _limited_handlers(self, group: str) -> list[str]:
@@ -196,7 +199,9 @@ class Catalog:
         """Return job_id, worker, attempt and start (ms, store's clock) of each running run."""
         ids = [i.decode() for i in await self._link.command("ZRANGE", keys.leases(group), 0, -1)]
         fields = ("worker", "attempt", "at")
-        rows = await self._many([("HMGET", keys.run(group, job_id), *fields) for job_id in ids])
+        rows = await self._link.many(
+            [("HMGET", keys.run(group, job_id), *fields) for job_id in ids]
+        )
         return [
             (job_id, row[0].decode(), int(row[1]), int(row[2]))
             for job_id, row in zip(ids, rows, strict=True)
@@ -211,7 +216,7 @@ class Catalog:
     async def workers(self, group: str) -> list[WorkerInfo]:
         """Return the workers that are registered in `group`."""
         ids = [i.decode() for i in await self._link.command("ZRANGE", keys.workers(group), 0, -1)]
-        rows = await self._many([("GET", keys.worker(group, i)) for i in ids])
+        rows = await self._link.many([("GET", keys.worker(group, i)) for i in ids])
         return [_workers.decode(row) for row in rows if row]
 
     async def live_workers(self, group: str) -> list[WorkerInfo]:
@@ -222,8 +227,8 @@ class Catalog:
 
     async def leadership(self, group: str) -> Leadership:
         """Return who leads `group`, how many could, and for how long its gate is open."""
-        now = await self._now_ms()
-        row, schedulers = await self._many(
+        now = await self._link.now_ms()
+        row, schedulers = await self._link.many(
             [
                 ("HMGET", keys.root(group), "leader", "led_until", "gate"),
                 ("ZCOUNT", keys.schedulers(group), now + 1, "+inf"),
@@ -236,22 +241,12 @@ class Catalog:
     async def seen(self, group: str) -> dict[str, Seen]:
         """Return when each worker that is registered in `group` last said so, by its id."""
         pairs = await self._link.command("ZRANGE", keys.workers(group), 0, -1, "WITHSCORES")
-        now = await self._now_ms()
+        now = await self._link.now_ms()
         seen: dict[str, Seen] = {}
         for worker, until in zip(pairs[::2], pairs[1::2], strict=True):
             at = int(float(until)) - REGISTRATION_MS
             seen[worker.decode()] = Seen(at, max(0, now - at))
         return seen
-
-    async def _now_ms(self) -> int:
-        seconds, micros = await self._link.command("TIME")
-        return int(seconds) * 1000 + int(micros) // 1000
-
-    async def _many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        replies: list[Any] = []
-        for chunk in _chunks(commands, _CHUNK):
-            replies += await self._link.pipeline(chunk)
-        return replies
 
 
 def _changes(

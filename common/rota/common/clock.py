@@ -1,6 +1,7 @@
 """The only place that reads the time; everything else is handed a `Clock`."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -43,3 +44,14 @@ def iso(ms: int) -> str:
     """Return `ms` as `2026-11-23T02:00:00Z`, with milliseconds only where there are any."""
     moment = utc(ms).replace(tzinfo=None)
     return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds") + "Z"
+
+
+def iso_seconds(ms: int) -> str:
+    """Return `ms` as `2026-11-23T02:00:00Z`, without the milliseconds that there are."""
+    return iso(ms // 1000 * 1000)
+
+
+def of_store(told: Sequence[int | bytes]) -> int:
+    """Return what a store answered to TIME, seconds and microseconds, in ms since 1970."""
+    seconds, micros = map(int, told)
+    return seconds * 1000 + micros // 1000

@@ -46,12 +46,18 @@ class DeadLetters:
         return found
 
     async def request(self, letter: DeadLetter) -> dict[str, Any]:
-        """Return what its worker was asked to do, as plain data; empty if the payload is lost."""
-        body = await self._link.command("HGET", keys.run(letter.group, letter.job_id), "body")
+        """Return what its worker was asked to do, as plain data; empty if the payload is lost.
+
+        Of several phases it is the one that failed, also if a handler for that was called behind.
+        """
+        key = keys.run(letter.group, letter.job_id)
+        body, failed = await self._link.command("HMGET", key, "body", "failed")
         if not body:
             return {}
         request = message.decode_request(body)
         data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(request, args=b""))
+        if failed:
+            data["phase"], data["handler"], _ = msgspec.msgpack.decode(failed)
         return data | {"args": msgspec.msgpack.decode(request.args)}
 
 

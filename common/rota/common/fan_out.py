@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rota.common import keys
+from rota.common import clock, keys
 from rota.common.link import Link
 
 _COUNTS = ("phase", "planned", "succeeded", "dead", "cancelled", "whole")
@@ -87,12 +87,12 @@ async def read(group: str, job_id: str, link: Link) -> FanOut | None:
             DeadTask(f"{prefix}{number}", *_failure.decode(packed))
             for number, packed in sorted((int(n), packed) for n, packed in bad.items())
         ],
-        now_ms=int(time[0]) * 1000 + int(time[1]) // 1000,
+        now_ms=clock.of_store(time),
     )
 
 
 async def _live(group: str, ids: list[str], link: Link) -> list[LiveTask]:
-    rows = await link.pipeline([("HMGET", keys.run(group, each), *_FIELDS) for each in ids])
+    rows = await link.many([("HMGET", keys.run(group, each), *_FIELDS) for each in ids])
     found = [
         LiveTask(
             each, state.decode(), float(size or 0), int(attempt or 0), (worker or b"").decode(),

@@ -127,6 +127,18 @@ def job_id(ref: str, due_ms: int, *, manual: bool = False) -> str:
 
     A run that somebody triggered by hand is marked, so that it never stands for an occurrence.
     """
+    return f"{ref}:{'manual-' if manual else ''}{_stamp(due_ms)}"
+
+
+def backfill_id(ref: str, number: int, due_ms: int) -> str:
+    """Return the id of a run that a backfill has of the occurrence at `due_ms`.
+
+    `number` is the backfill's own, so that a later one runs the same occurrence again.
+    """
+    return f"{ref}:backfill-{number}-{_stamp(due_ms)}"
+
+
+def _stamp(due_ms: int) -> str:
     seconds, ms = divmod(due_ms, 1000)
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
-    return f"{ref}:{'manual-' if manual else ''}{stamp}{f'.{ms:03}' if ms else ''}Z"
+    return f"{stamp}{f'.{ms:03}' if ms else ''}Z"

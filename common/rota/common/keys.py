@@ -44,7 +44,7 @@ def root(group: str) -> str:
     The gate: server (the process's run_id), epoch, opened and gate (when it did, and when it
     closes, ms), gate_ms (the longest that anybody asked for), and born: the epoch in which the
     group began without a witness, 0 once one has come. The lead: leader, led_until
-    (ms) and term. And fence, the highest one given.
+    (ms) and term. And fence, the highest one given; backfills, how many were begun.
     """
     return f"rota:{{{group}}}"
 
@@ -68,6 +68,11 @@ def slot(group: str, ref: str) -> str:
 def ledger(group: str, ref: str) -> str:
     """Return the LIST of msgpack of what became of a job's occurrences. Gone some days after."""
     return f"{root(group)}:l:{ref}"
+
+
+def backfills(group: str) -> str:
+    """Return the HASH of TENANT/JOB to msgpack of its `Backfill`. Gone when empty."""
+    return f"{root(group)}:backfills"
 
 
 def run(group: str, job_id: str) -> str:

@@ -63,7 +63,7 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
 
     job_id: str
     outcome: str
-    due_ms: int  # 0 if somebody triggered it
+    due_ms: int  # 0 if somebody triggered it; of a backfill's run that of what it runs again
     ended_ms: int  # by the store's clock, as all times but `due_ms`
     queued_ms: int = 0  # 0 here and below: it is not known, or did not happen
     ahead: int = 0  # runs of its tenant that were queued before it
@@ -76,6 +76,11 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     replays: int = 0  # how often it was a dead letter, and was replayed
     way: str = ""  # job_id of the run in favour of which it is gone
     units: list[Sum] = []  # of its work, all attempts together; of at most four kinds
+
+    @property
+    def is_backfill(self) -> bool:
+        """Tell whether it is a backfill's: it stands for no occurrence, and may be one of many."""
+        return backfilled_ms(self.job_id) > 0
 
     @property
     def at_ms(self) -> int:
@@ -175,7 +180,7 @@ def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
     return Attempts(
         job_id=run_id,
         outcome=state.decode(),
-        due_ms=int(due or 0),
+        due_ms=int(due or 0) or backfilled_ms(run_id),
         ended_ms=0,
         queued_ms=queued_ms,
         ahead=ahead,
@@ -218,7 +223,7 @@ def entries(ref: str, rows: list[bytes], now_ms: int = 0, kept: Retention = USUA
 
 def _attempts(ref: str, raw: _Run) -> Attempts:
     claimed_ms = raw.due_ms + raw.claimed_ms
-    due_ms = raw.due_ms or due_of(raw.name)
+    due_ms = raw.due_ms or due_of(raw.name) or backfilled_ms(f"{ref}:{raw.name}")
     queued_ms, ahead, others = _queued(raw.queued, raw.due_ms)
     was_claimed = raw.took_ms >= 0
     return Attempts(
@@ -254,8 +259,14 @@ def _stretch(ref: str, raw: _Stretch) -> Stretch:
 
 
 def is_triggered(run_id: str) -> bool:
-    """Tell whether somebody triggered the run: it stands for no occurrence."""
+    """Tell whether the run stands for no occurrence: it was triggered, or is a backfill's."""
     return due_of(run_id.partition(":")[2]) == 0
+
+
+def backfilled_ms(run_id: str) -> int:
+    """Return when the occurrence was due that a backfill runs with this run; 0 if it is not one."""
+    name = run_id.partition(":")[2]
+    return due_of(name.rpartition("-")[2]) if name.startswith("backfill-") else 0
 
 
 def due_of(name: str) -> int:

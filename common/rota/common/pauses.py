@@ -87,7 +87,7 @@ class Pauses:
     async def pause(self, name: str, *, by: str, why: str) -> tuple[Pause, bool]:
         """Pause TENANT or TENANT/JOB; return its pause, and whether that is new."""
         for _ in range(_TRIES):
-            known, now_ms = await self.read(), await self._now_ms()
+            known, now_ms = await self.read(), await self._link.now_ms(keys.pauses())
             if lasting := known.lasting(name):
                 return lasting, False
             pause = Pause(by=by, why=why, since_ms=now_ms)
@@ -98,7 +98,7 @@ class Pauses:
     async def resume(self, name: str) -> Pause | None:
         """End the pause of TENANT or TENANT/JOB; return it, None if there is none."""
         for _ in range(_TRIES):
-            known, now_ms = await self.read(), await self._now_ms()
+            known, now_ms = await self.read(), await self._link.now_ms(keys.pauses())
             lasting = known.lasting(name)
             if lasting is None:
                 return None
@@ -131,10 +131,6 @@ class Pauses:
             key=keys.pauses(),
         )
         return bool(word == b"changed")
-
-    async def _now_ms(self) -> int:
-        seconds, micros = await self._link.command("TIME", key=keys.pauses())
-        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _recent(pauses: tuple[Pause, ...], now_ms: int) -> tuple[Pause, ...]:

@@ -78,8 +78,7 @@ class Revisions:
 
     async def now_ms(self) -> int:
         """Return the time by the clock that revisions are stamped with."""
-        seconds, micros = await self._link.command("TIME", key=keys.revisions())
-        return int(seconds) * 1000 + int(micros) // 1000
+        return await self._link.now_ms(keys.revisions())
 
     async def content(self, revision: Revision) -> bytes:
         """Return the content of a revision; raises `Unreadable` if it is not there as written."""

@@ -15,15 +15,16 @@ REGISTER = "register"
 LIMITS = "limits"
 SWITCH = "switch"  # without the library: see `plain`
 PAUSE = "pause"  # the same
+BACKFILL = "backfill"  # the same
 ATTEND = "attend"
 FORGO = "forgo"
 # In this order in front of the scripts.
-LIBRARY = ("lib", "fair", "ledger", "calls", "runs", "tasks", "phases", "turns")
+LIBRARY = ("lib", "fair", "ledger", "calls", "runs", "tasks", "phases", "fills", "turns")
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
 _NEEDS_MEMORY = {Operation.ENQUEUE, Operation.CALL, Operation.PLAN}
-_TAKES_TURNS = {Operation.CLAIM, Operation.PROMOTE}
+_ONLY = {"fills": {Operation.ENQUEUE}, "turns": {Operation.CLAIM, Operation.PROMOTE}}
 
 
 def source(name: str) -> str:
@@ -33,7 +34,7 @@ def source(name: str) -> str:
 
 def libraries(operation: str) -> tuple[str, ...]:
     """Return what is put in front of the script: what all share, and what only some need."""
-    return LIBRARY if operation in _TAKES_TURNS else LIBRARY[:-1]
+    return tuple(name for name in LIBRARY if name not in _ONLY or operation in _ONLY[name])
 
 
 @cache

@@ -21,7 +21,7 @@ async def give_way() -> None:
 
 
 async def pause(seconds: float) -> None:
-    """Let time pass, for a command that watches; a service returns its delay instead."""
+    """Let time pass, in the midst of a piece of work; a service returns its delay instead."""
     await asyncio.sleep(seconds)
 
 

@@ -47,8 +47,7 @@ class Usages:
         """Return the time by the clock that the runs of `group` are measured with."""
         key = keys.root(group)
         skew = await self._link.command("HGET", key, "skew")
-        seconds, micros = await self._link.command("TIME", key=key)
-        return int(seconds) * 1000 + int(micros) // 1000 + int(skew or 0)
+        return await self._link.now_ms(key) + int(skew or 0)
 
 
 def _usage(tenant: str, row: Sequence[bytes | None], now_ms: int) -> Usage:

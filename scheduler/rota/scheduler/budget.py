@@ -30,6 +30,11 @@ class Budget:
         del waiting[ref]
         return ref
 
+    def spare(self, group: str) -> bool:
+        """Tell whether a permit is left that nobody waits for."""
+        given = self._given.get(group, {})
+        return not self._waiting.get(group) and len(given) < self._limits.get(group, USUAL)
+
     def give(self, group: str, ref: str, run_id: str) -> None:
         """Note that TENANT/JOB uses a permit for `run_id`."""
         self._given.setdefault(group, {})[ref] = run_id

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rota.scheduler import (
+    backfill_cli,
     config_cli,
     dead_cli,
     ledger_cli,
@@ -17,7 +18,14 @@ from rota.scheduler import (
     shares_cli,
     tasks_cli,
 )
-from rota.scheduler.options import Output, OutputOption, check_job_id, check_ref
+from rota.scheduler.options import (
+    JobIdArgument,
+    Output,
+    OutputOption,
+    RefArgument,
+    check_job_id,
+    check_ref,
+)
 
 app = typer.Typer(
     name="sched",
@@ -34,14 +42,11 @@ app = typer.Typer(
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a directory of them.")
 ]
-RefArgument = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
-JobIdArgument = Annotated[
-    str, typer.Argument(metavar="JOB_ID", help="Such as acme/vacuum:20261123T020000Z.")
-]
 
 app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
 app.add_typer(pause_cli.app)
+app.add_typer(backfill_cli.app)
 app.add_typer(dead_cli.app, name="dead")
 app.add_typer(runs_cli.app, name="runs")
 app.command()(ledger_cli.why)

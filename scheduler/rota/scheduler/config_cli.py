@@ -156,19 +156,27 @@ def _apply(config: "Config", name: str, yes: bool, everything: bool, form: Outpu
     from rota.scheduler.applier import Applier
 
     before, known, made = session.ask(lambda link: _plan(link, config, everything))
+    if not yes:
+        _ask(made, known, form)
+    revision = session.ask(lambda link: Applier(link, command=name).apply(config, before))
+    if form is Output.JSON:
+        output.write_json({"revision": revision.number, "plan": made})
+        return
+    if yes:  # not before it is applied: whoever reads our output may not read all of it
+        _show(made, known, form)
+    if made.changes:
+        output.write_line(f"revision {revision.number} applied; schedulers follow within seconds")
+
+
+def _ask(made: "Plan", known: "Revision | None", form: Output) -> None:
     if form is Output.TABLE:
         _show(made, known, form)
-    if made.changes and not yes:
+    if made.changes:
         consent.ask(
             f"apply this to revision {made.revision}?",
             nobody="not applied: nobody is there to say yes; add --yes",
             no="not applied",
         )
-    revision = session.ask(lambda link: Applier(link, command=name).apply(config, before))
-    if form is Output.JSON:
-        output.write_json({"revision": revision.number, "plan": made})
-    elif made.changes:
-        output.write_line(f"revision {revision.number} applied; schedulers follow within seconds")
 
 
 def _show(plan: "Plan", known: "Revision | None", form: Output) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rota.common.job import Job, job_id
-from rota.common.ledger import Note, Outcome
+from rota.common.ledger import Note, Outcome, backfilled_ms
 from rota.scheduler import policy
 from rota.scheduler.calendar import Span, spans
 from rota.scheduler.finding import Ground
@@ -75,24 +75,25 @@ class Course:
 
     def look(self, now_ms: int) -> None:
         """Put what has fallen due in line."""
-        if self.next_ms is None or self.next_ms > now_ms:
+        first = self.next_ms
+        if first is None or first > now_ms:
             return
-        found = list(self._ground().find(self._fallen_due(self.seen_ms, now_ms)))
-        self.seen_ms, self.next_ms = now_ms, self.due.next_after(now_ms)
+        following = self.due.next_after(first)
+        if following is not None and following <= now_ms:
+            fallen = spans(self.job, self.seen_ms, now_ms, self.withhold_of(self.job))
+            following = self.due.next_after(now_ms)
+        else:
+            fallen = [self._one(first)]
+        found = list(self._ground().find(fallen))
+        self.seen_ms, self.next_ms = now_ms, following
         for item in found:
             if item.kind is not Kind.MISSED:
                 self.teller.decided(self.job, item, waiting=isinstance(self.asked, Turn))
         self.line = merged([*self.line, *found]) if self.line else [*found]
 
-    def _fallen_due(self, after_ms: int, until_ms: int) -> list[Span]:
-        first = self.next_ms
-        assert first is not None
-        own = self.withhold_of(self.job)
-        following = self.due.next_after(first)
-        if following is not None and following <= until_ms:
-            return spans(self.job, after_ms, until_ms, own)
-        why = (own or by_blackout)(self.job, first)
-        return [Span(*_once(first), *(why[:2] if why else ()))]
+    def _one(self, due_ms: int) -> Span:
+        why = (self.withhold_of(self.job) or by_blackout)(self.job, due_ms)
+        return Span(*_once(due_ms), *(why[:2] if why else ()))
 
     def _ground(self) -> Ground:
         ended_ms = None if self.run else self.ended_ms
@@ -169,13 +170,14 @@ class Course:
     def refused(self, run_id: str) -> None:
         """Note that another run of the job was in flight: it was in the way.
 
-        What makes up for others was due before that run; it goes when that has ended.
+        What makes up for others was due before that run; it goes when that has ended. So does what
+        a backfill is in the way of: that has to be behind what is live, and not to replace it.
         """
         turn, self.asked = self.asked, ()
         assert isinstance(turn, Turn)
         ours = job_id(self.job.ref, turn.due_ms)
         self.told_ms, self.run = min(self.told_ms, turn.due_ms - 1), run_id
-        if turn.late or turn.missed:
+        if turn.late or turn.missed or backfilled_ms(run_id):
             self.line.insert(0, turn._replace(busy_ms=0))
             return
         self.caught_up(ours)

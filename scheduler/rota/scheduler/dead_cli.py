@@ -57,7 +57,7 @@ def list_(
             "DEAD LETTERS",
             ("JOB_ID", "GROUP", "DIED", "ATTEMPTS", "ERROR", "MESSAGE"),
             [
-                (x.job_id, x.group, clock.iso(x.died_ms // 1000 * 1000), x.attempts,
+                (x.job_id, x.group, clock.iso_seconds(x.died_ms), x.attempts,
                  x.error.kind, x.error.message.partition("\n")[0][:80])
                 for x in letters
             ],
@@ -71,6 +71,8 @@ def show(
     form: OutputOption = Output.TABLE,
 ) -> None:
     """Show one dead letter: its payload, and why it died."""
+    import msgspec
+
     from rota.common import command
     from rota.common.dead_letters import DeadLetters
     from rota.common.link import Link
@@ -85,8 +87,9 @@ def show(
         if form is Output.JSON:
             output.write_json(_shown(letter) | {"request": request})
             return
-        data = _shown(letter) | {"handler": request.get("handler"), "args": request.get("args")}
-        for name in ("job_id", "group", "died", "attempts", "handler", "args"):
+        data = _shown(letter) | {"handler": request.get("handler"), "phase": request.get("phase")}
+        data["args"] = msgspec.json.encode(request.get("args")).decode()
+        for name in ("job_id", "group", "died", "attempts", "handler", "phase", "args"):
             output.write_line(output.printable(f"{name + ':':10} {data[name]}"))
         output.write_line(output.printable(f"{letter.error.kind}: {letter.error.message}"))
         for line in letter.error.traceback.splitlines():

@@ -67,6 +67,7 @@ class Dispatcher(Loop):
         self._clock = clock
         self._tally = tally or Tally(clock)
         self._outbox = Outbox()
+        self._terms = terms
         self._delivery = Delivery(store, self._outbox, terms)
         self._bodies: dict[str, tuple[Job, bytes]] = {}  # by TENANT/JOB
         self._over: set[str] = set()  # job_ids heard to be over while a round trip is under way
@@ -101,6 +102,10 @@ class Dispatcher(Loop):
         return [_turn(job, what) if isinstance(what, Occurrence) else what for what in taken]
 
     # -- what others tell
+
+    def term(self, group: str) -> int:
+        """Return the term in which we lead `group`; 0 if we do not."""
+        return self._terms().get(group, 0)
 
     def hold(self, group: str) -> None:
         """Send nothing of `group`, whose store may have lost writes, until `go_on`.
@@ -193,6 +198,8 @@ class Dispatcher(Loop):
         elif word == "shed":
             herald.shed(self.log, job, run.due_ms)
             answered.over(job.ref, run.due_ms)
+        elif word == "busy" and detail in self._over:
+            self._put(job, run)  # nobody would hear of the end of what was in the way
         elif word == "busy":
             self._await(job, detail, 0)
             answered.refused(job.ref, run.due_ms, detail)

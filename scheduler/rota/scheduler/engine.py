@@ -92,6 +92,30 @@ class Engine:
         course = self._courses.get(ref)
         return course.next_ms if course else None
 
+    def is_idle(self, ref: str) -> bool:
+        """Tell whether TENANT/JOB has no run under way, and nothing that waits or is to be told."""
+        course = self._courses.get(ref)
+        return course is not None and not (course.run or course.asked or course.line)
+
+    # -- permits of others
+
+    def borrow(self, group: str, name: str, run_id: str) -> bool:
+        """Let `name` have a permit for a run, if one is left when all jobs have theirs."""
+        if self._budget.spare(group):
+            self._budget.give(group, name, run_id)
+        return self._budget.has(group, name)
+
+    def lend(self, group: str, name: str, run_id: str) -> None:
+        """Count a run of `name` that is under way anyway."""
+        self._budget.give(group, name, run_id)
+
+    def give_back(self, group: str, name: str) -> None:
+        """Let a job have the permit of `name`, if it has one."""
+        if self._budget.has(group, name):
+            self._budget.give_back(group, name)
+        if not self._stopped:
+            self._catch_up(group, self._clock.now_ms())
+
     # -- what is due
 
     def start(self) -> None:

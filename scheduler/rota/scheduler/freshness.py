@@ -14,6 +14,7 @@ from rota.common import duration
 from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
 from rota.common.job import Job
+from rota.common.pauses import PauseSet
 from rota.common.service import Loop
 from rota.scheduler.applied import UNKNOWN, Applied, Since
 from rota.scheduler.pause_watch import PauseWatch
@@ -28,6 +29,13 @@ class Success(NamedTuple):
     ok_ms: int  # its last success; 0 if there was none
     known_ms: int  # when it was applied; counts for one that never succeeded
     resumed_ms: int = 0  # when it was resumed last; while it is paused nobody expects anything
+
+    @classmethod
+    def of(cls, job: Job, slot: Slot, pauses: PauseSet, since: Since, opened_ms: int) -> "Success":
+        """Return it, of what is known of `job`; its group's gate opened last at `opened_ms`."""
+        # A store that may have lost writes may have forgotten the last success.
+        known_ms = max(since.known_ms, opened_ms)
+        return cls(slot.ok_ms, known_ms, pauses.resumed_ms(job.ref))
 
     def stale_ms(self, job: Job) -> int:
         """Return from when on `job` is stale, unless it succeeds before."""
@@ -100,9 +108,8 @@ class Freshness(Loop):
                 self._judge(job, slot, opened_ms)
 
     def _judge(self, job: Job, slot: Slot, opened_ms: int) -> None:
-        # A store that may have lost writes may have forgotten the last success.
-        known_ms = max(self._since.get(job.ref, UNKNOWN).known_ms, opened_ms)
-        success = Success(slot.ok_ms, known_ms, self._pauses.known.resumed_ms(job.ref))
+        since = self._since.get(job.ref, UNKNOWN)
+        success = Success.of(job, slot, self._pauses.known, since, opened_ms)
         self._look_ms[job.ref] = success.stale_ms(job)
         if self._clock.now_ms() < success.stale_ms(job):
             self._freshen(job, "succeeded")

@@ -12,7 +12,6 @@ from rota.common.errors import NotFound
 from rota.common.job import Job
 from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome, Stretch
 from rota.common.link import Link
-from rota.common.pauses import Pauses
 from rota.common.progress import Sum
 from rota.common.retention import USUAL, Retention
 from rota.scheduler import pausing, trouble
@@ -48,7 +47,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     waits: list[Stretch] = []  # what is due and not told of yet, in order
     beside: list[Attempts] = []  # other runs in flight of which somebody has asked
     kept: Retention = USUAL  # how much is kept
-    trouble: list[str] = []  # why it does not run, or not as it should, now
+    trouble: list[str] = []  # why it does not run, or not as it should, now; if that was asked
 
     @property
     def zone(self) -> ZoneInfo:
@@ -87,7 +86,6 @@ async def read(ref: str, link: Link, now_ms: int) -> History:
         entries=await ledger.of(group, ref, now_ms),
         waits=waiting(job, slot, now_ms) if job and led else [],
         kept=await ledger.retention(group),
-        trouble=await _trouble(ref, job, link),
     )
 
 
@@ -100,15 +98,18 @@ async def with_run(history: History, run_id: str, link: Link) -> History:
     return msgspec.structs.replace(history, beside=[found] if found else [])
 
 
-async def _trouble(ref: str, job: Job | None, link: Link) -> list[str]:
-    """Return in words what keeps a job from running, or succeeding."""
-    pauses = await Pauses(link).read()
-    lines = [told] if (told := pausing.told(ref, pauses)) else []
-    if job is not None:
-        found = await trouble.find(link, job.tenant)
+async def read_all(ref: str, link: Link, now_ms: int) -> History:
+    """Return the same, and what keeps the job from running, or succeeding, in words.
+
+    That takes the whole configuration, so it is not for those who look again and again.
+    """
+    history = await read(ref, link, now_ms)
+    lines = [told] if (told := await pausing.tell(ref, link)) else []
+    if history.job is not None:
+        found = await trouble.find(link, history.job.tenant)
         lines += [trouble.resting(row) for row in found.breakers if row.job == ref]
         lines += [trouble.aged(row) for row in found.stale if row.job == ref]
-    return lines
+    return msgspec.structs.replace(history, trouble=lines)
 
 
 def span(ms: int) -> str:
@@ -185,7 +186,7 @@ def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
 
 
 def _note(entry: Attempts) -> str:
-    notes = [] if entry.due_ms else ["called" if names.is_call(entry.job_id) else "triggered"]
+    notes = [] if entry.due_ms else [_asked(entry)]
     notes += ["replayed"] if entry.replays else []
     notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
     notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
@@ -193,10 +194,17 @@ def _note(entry: Attempts) -> str:
     return "; ".join(notes)
 
 
+def _asked(entry: Attempts) -> str:
+    if entry.is_backfill:
+        return "backfill"
+    return "called" if names.is_call(entry.job_id) else "triggered"
+
+
 def data_of(entry: Entry) -> dict[str, Any]:
     """Return an entry for programs."""
     data: dict[str, Any] = msgspec.to_builtins(entry)
     if isinstance(entry, Attempts):
+        data["backfill"] = entry.is_backfill
         data["units"] = [msgspec.structs.asdict(each) for each in entry.units]
     found: dict[str, Any] = {}
     for name, value in data.items():

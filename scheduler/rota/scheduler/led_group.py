@@ -15,11 +15,13 @@ from rota.common.store import Store
 from rota.scheduler.applied import UNKNOWN, Since, timing
 from rota.scheduler.auditor import Auditor
 from rota.scheduler.awaited import Awaited, InFlight
+from rota.scheduler.backfiller import Backfiller
+from rota.scheduler.care import Care
 from rota.scheduler.dispatcher import Dispatcher
 from rota.scheduler.engine import Engine
 from rota.scheduler.listener import Heard, Listener
 from rota.scheduler.reconciler import Reconciler
-from rota.scheduler.standing import standing
+from rota.scheduler.standing import standing, without_backfill
 from rota.scheduler.successor import Successor
 from rota.scheduler.sweeper import Sweeper
 from rota.scheduler.withholding import Withholding
@@ -57,16 +59,11 @@ class LedGroup:
         self._catalog = catalog
         self._engine, self._dispatcher = engine, dispatcher
         self._awaited, self._withholding = awaited, withholding
-        self._clock = clock
-        self._log = log
-        self._also = also
-        self._watch = watch
+        self._clock, self._log = clock, log
+        self._also, self._watch = also, watch
         self._lease_ms = lease_ms
-        self._loops: list[Loop] = []
+        self._care: Care | None = None  # while we lead
         self._watching: list[asyncio.Task[None]] = []
-        self._sweeper: Sweeper | None = None
-        self._successor: Successor | None = None
-        self._auditor: Auditor | None = None
         self._left: dict[str, InFlight] = {}  # what was under way when we ceased to lead
         self._closed_at = 0.0  # monotonic seconds at which the gate is closed
         self._closing: asyncio.TimerHandle | None = None  # tells so
@@ -83,27 +80,14 @@ class LedGroup:
             after = await self._store.last_completion(self._group)
             slots = await self._catalog.slots(self._group, [job.ref for job in self._jobs])
             opened_ms = await self._catalog.opened_ms(self._group)
-            self._successor = self._build_successor()
-            self._sweeper = Sweeper(self._group, store=self._store, log=self._log)
-            self._auditor = self._build_auditor()
+            self._care = care = self._build_care(after)
             adopted = await self._take_up_all(slots, opened_ms)
             self._leading = True
         if self._left:
             self._dispatcher.hold(self._group)
-            self._auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
+            care.auditor.reopened(max(0.0, self._closed_at - self._clock.monotonic()))
         self._left = {}
-        listener = Listener(
-            self._group, after=after, store=self._store, heard=self._heard, log=self._log
-        )
-        reconciler = Reconciler(
-            self._group,
-            store=self._store,
-            clock=self._clock,
-            log=self._log,
-            lease_ms=self._lease_ms,
-        )
-        self._loops = [self._sweeper, self._successor, self._auditor, listener, reconciler]
-        for loop in self._loops:
+        for loop in care:
             self._watching.append(self._watch(loop))
             await loop.start()
         return adopted
@@ -117,13 +101,12 @@ class LedGroup:
         self.drop(list(self._held))
         left = [*self._dispatcher.forget(self._group), *self._awaited.forget(self._group)]
         self._left |= {run.job.ref: run for run in left}
-        self._auditor = None
+        care, self._care = self._care, None
         self._dispatcher.go_on(self._group)
         for task in self._watching:
             task.cancel()
         self._watching = []
-        loops, self._loops = self._loops, []
-        await asyncio.gather(*(loop.stop() for loop in loops))
+        await asyncio.gather(*(loop.stop() for loop in care or ()))
 
     def close(self) -> None:
         """Hear no more of the group's store."""
@@ -151,37 +134,49 @@ class LedGroup:
         async with self._changing:
             self._jobs, self._since = jobs, since
             if self._leading:
-                assert self._successor is not None
-                self._successor.follow(jobs, since)
+                assert self._care is not None
+                self._care.successor.follow(jobs, since)
                 await self._change()
 
     def forget(self) -> None:
         """Keep nothing in mind: another scheduler looks after the runs now."""
         self._left = {}
 
-    def _build_successor(self) -> Successor:
-        found = Successor(
-            self._group,
-            store=self._store,
-            catalog=self._catalog,
-            withhold=self._withholding,
-            log=self._log,
-        )
-        found.follow(self._jobs, self._since)
-        return found
-
-    def _build_auditor(self) -> Auditor:
-        return Auditor(
-            self._group,
-            catalog=self._catalog,
+    def _build_care(self, after: str) -> Care:
+        group, store, log = self._group, self._store, self._log
+        catalog, engine, clock = self._catalog, self._engine, self._clock
+        auditor = Auditor(
+            group,
+            catalog=catalog,
             awaited=self._awaited,
-            finished=self._engine.finished,
-            again=self._engine.again,
+            finished=engine.finished,
+            again=engine.again,
             lost=self._dispatcher.lost,
             look_back=self._look_back,
-            clock=self._clock,
-            log=self._log,
+            clock=clock,
+            log=log,
         )
+        backfiller = Backfiller(
+            group,
+            store=store,
+            catalog=catalog,
+            engine=engine,
+            held=self._held,
+            withhold=self._withholding,
+            term=self._dispatcher.term,
+            clock=clock,
+            log=log,
+        )
+        care = Care(
+            Sweeper(group, store=store, log=log),
+            Successor(group, store=store, catalog=catalog, withhold=self._withholding, log=log),
+            backfiller,
+            auditor,
+            Listener(group, after=after, store=store, heard=self._heard, log=log),
+            Reconciler(group, store=store, clock=clock, log=log, lease_ms=self._lease_ms),
+        )
+        care.successor.follow(self._jobs, self._since)
+        return care
 
     async def _change(self) -> None:
         wanted = {job.ref for job in self._jobs}
@@ -229,6 +224,7 @@ class LedGroup:
     def _take_up(self, job: Job, slot: Slot, since: Since) -> bool:
         """Add the job to the engine; tell whether a run of it is in flight."""
         run, now_ms = self._left.get(job.ref), self._clock.now_ms()
+        slot = without_backfill(slot)
         unknown = run is not None and run.unknown_to(slot)
         if not unknown:
             run = InFlight.of(job, slot, self._clock.monotonic())
@@ -249,10 +245,10 @@ class LedGroup:
         if self._closing is not None:
             self._closing.cancel()
         self._closing = asyncio.get_running_loop().call_later(wait_s, self._closed)
-        if self._auditor is not None:
+        if self._care is not None:
             self._log.warning("store_reopened", group=group, gate_s=wait_s)
             self._dispatcher.hold(group)
-            self._auditor.reopened(wait_s)
+            self._care.auditor.reopened(wait_s)
 
     async def _look_back(self) -> None:
         """See what the store has lost of the ledger, as far as we know that we told it."""
@@ -271,22 +267,19 @@ class LedGroup:
         self._dispatcher.go_on(self._group)
 
     def _closed(self) -> None:
-        if self._auditor is not None:
+        if self._care is not None:
             self._log.info("gate_closed", group=self._group)
 
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         self._withholding.heard(completion, at_ms)
-        if completion.outcome == "retrying":
-            assert self._sweeper is not None
-            self._sweeper.wake()
-        else:
+        if completion.outcome != "retrying":
             if not self._awaited.remove(completion.ref, completion.job_id):
                 # Somebody triggered it, or it is ours and its enqueueing is not answered yet.
                 self._dispatcher.over(completion.job_id)
             # By our own clock, which the fixed delays are counted with; the store's may differ.
             now_ms = self._clock.now_ms()
             self._engine.finished(completion.ref, completion.job_id, now_ms)
-        if self._successor and completion.outcome == "succeeded":
-            self._successor.wake()
+        if self._care is not None:
+            self._care.heard(completion)
         if self._also:
             self._also(group, completion, at_ms)

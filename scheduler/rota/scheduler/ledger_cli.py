@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rota.scheduler import session
-from rota.scheduler.options import Output, OutputOption, check_ref
+from rota.scheduler.options import Output, OutputOption, RefArgument, check_ref
 
 if TYPE_CHECKING:
     from rota.scheduler.history import History
 
-Ref = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
 At = Annotated[
     str,
     typer.Option(
@@ -21,7 +20,7 @@ At = Annotated[
 ]
 
 
-def why(ref: Ref, at: At = "", form: OutputOption = Output.TABLE) -> None:
+def why(ref: RefArgument, at: At = "", form: OutputOption = Output.TABLE) -> None:
     """Tell what became of an occurrence of a job, or why it did not run; else of the last one."""
     from rota.common import command
     from rota.scheduler import history, output
@@ -29,7 +28,7 @@ def why(ref: Ref, at: At = "", form: OutputOption = Output.TABLE) -> None:
 
     with command.exit_codes():
         found = _read(ref)
-        moment = whys.moment(at, found) if at else None
+        moment = whys.moment(at, found.zone, found.now_ms) if at else None
         run_id = whys.run_at(found, moment) if moment else None
         if run_id is not None:
             found = session.ask(lambda link: history.with_run(found, run_id, link))
@@ -48,4 +47,4 @@ def _read(ref: str) -> "History":
     from rota.scheduler import history
 
     check_ref(ref)
-    return session.ask(lambda link: history.read(ref, link, SystemClock().now_ms()))
+    return session.ask(lambda link: history.read_all(ref, link, SystemClock().now_ms()))

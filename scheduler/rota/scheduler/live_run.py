@@ -82,14 +82,14 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
 async def read(job_id: str, link: Link) -> LiveRun:
     """Return what the store knows of a run; raises `NotFound` if that is nothing."""
     found = await history.read(job_id.partition(":")[0], link, clock.SystemClock().now_ms())
-    known: list[Entry | None] = [found.current, *found.entries]
+    found = await history.with_run(found, job_id, link)
+    known: list[Entry | None] = [found.current, *found.beside, *found.entries]
     entries = [e for e in known if isinstance(e, Attempts) and e.job_id == job_id]
     if not entries:
         raise NotFound(
             f"no run {job_id} is known to the store; its job's last runs: `sched runs {found.ref}`"
         )
     record = await Catalog(link).run(found.group, job_id)
-    seconds, micros = await link.command("TIME", key=keys.root(found.group))
     packed = record.get("units", b"")
     return LiveRun(
         job_id=job_id,
@@ -99,7 +99,7 @@ async def read(job_id: str, link: Link) -> LiveRun:
         mark=progress.mark(record.get("progress", b"")),
         tallies=_tallies(packed),
         noted_ms=int(record.get("noted", 0)),
-        now_ms=int(seconds) * 1000 + int(micros) // 1000,
+        now_ms=await link.now_ms(keys.root(found.group)),
     )
 
 

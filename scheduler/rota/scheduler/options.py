@@ -13,6 +13,10 @@ class Output(StrEnum):
     JSON = "json"
 
 
+RefArgument = Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")]
+JobIdArgument = Annotated[
+    str, typer.Argument(metavar="JOB_ID", help="Such as acme/vacuum:20261123T020000Z.")
+]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
 
 

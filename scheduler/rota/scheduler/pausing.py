@@ -55,7 +55,7 @@ async def pause(name: str, why: str, link: Link) -> Paused:
         jobs=len(jobs),
         by=made.by,
         why=made.why,
-        since=clock.iso(made.since_ms // 1000 * 1000),
+        since=clock.iso_seconds(made.since_ms),
         already=not is_new,
     )
 
@@ -85,7 +85,7 @@ async def resume(name: str, link: Link) -> Resumed:
 
 
 def _told(pause: Pause) -> str:
-    return f"since {clock.iso(pause.since_ms // 1000 * 1000)} {pause.text}"
+    return f"since {clock.iso_seconds(pause.since_ms)} {pause.text}"
 
 
 async def tell(ref: str, link: Link) -> str:

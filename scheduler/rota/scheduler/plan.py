@@ -159,7 +159,7 @@ def with_overrides(plan: Plan, pauses: PauseSet) -> Plan:
     overrides = [
         Override(
             paused=name,
-            since=clock.iso(pause.since_ms // 1000 * 1000),
+            since=clock.iso_seconds(pause.since_ms),
             by=pause.by,
             why=pause.why,
         )

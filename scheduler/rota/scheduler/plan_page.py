@@ -34,7 +34,7 @@ def show_revisions(kept: Sequence[Revision], current: str) -> None:
     rows = [
         (
             f"{revision.number}{' *' if revision.name == current else ''}",
-            clock.iso(revision.at_ms // 1000 * 1000),
+            clock.iso_seconds(revision.at_ms),
             *(revision.by, revision.command, revision.groups, revision.tenants, revision.jobs),
         )
         for revision in kept
@@ -60,7 +60,7 @@ def _show_overrides(plan: Plan) -> None:
 def _named(revision: Revision | None) -> str:
     if revision is None:
         return "an empty store: nothing was applied yet"
-    when = clock.iso(revision.at_ms // 1000 * 1000)
+    when = clock.iso_seconds(revision.at_ms)
     return output.printable(
         f"revision {revision.number}, applied {when} by {revision.by} ({revision.command})"
     )

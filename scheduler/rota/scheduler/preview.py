@@ -49,7 +49,7 @@ def preview(job: Job, from_ms: int, count: int) -> Preview:
         job=job.ref,
         schedule=describe(job),
         timezone=job.schedule.timezone,
-        times=[_fire_time(job, ms) for ms in moments],
+        times=[fire_time(job, ms) for ms in moments],
         note=_note(job, moments, from_ms),
     )
 
@@ -63,7 +63,8 @@ def table(shown: Preview) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return columns[:2], [row[:2] for row in rows]
 
 
-def _fire_time(job: Job, ms: int) -> FireTime:
+def fire_time(job: Job, ms: int) -> FireTime:
+    """Return when that is, for people."""
     zone = ZoneInfo(job.schedule.timezone)
     window = blackout_at(job, ms)
     return FireTime(

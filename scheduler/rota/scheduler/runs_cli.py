@@ -7,7 +7,14 @@ import typer
 import typer.core
 
 from rota.scheduler import session
-from rota.scheduler.options import Output, OutputOption, check_job_id, check_ref
+from rota.scheduler.options import (
+    JobIdArgument,
+    Output,
+    OutputOption,
+    RefArgument,
+    check_job_id,
+    check_ref,
+)
 
 if TYPE_CHECKING:
     from rota.scheduler.live_run import LiveRun
@@ -31,7 +38,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(
-    ref: Annotated[str, typer.Argument(metavar="TENANT/JOB", help="Such as acme/vacuum.")],
+    ref: RefArgument,
     count: Annotated[int, typer.Option("-n", min=1, max=1_000, help="At most so many.")] = 20,
     form: OutputOption = Output.TABLE,
 ) -> None:
@@ -42,7 +49,7 @@ def list_(
 
     with command.exit_codes():
         check_ref(ref)
-        found = session.ask(lambda link: history.read(ref, link, SystemClock().now_ms()))
+        found = session.ask(lambda link: history.read_all(ref, link, SystemClock().now_ms()))
         if form is Output.JSON:
             output.write_json(history.as_data(found, count))
             return
@@ -57,9 +64,7 @@ def list_(
 
 @app.command()
 def show(
-    job_id: Annotated[
-        str, typer.Argument(metavar="JOB_ID", help="Such as acme/vacuum:20261123T020000Z.")
-    ],
+    job_id: JobIdArgument,
     follow: Annotated[
         bool,
         typer.Option("--follow", "-f", help="Go on until it is over; exit 0 only if it succeeded."),

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from rota.common.catalog import Slot
 from rota.common.job import Job
+from rota.common.ledger import backfilled_ms
 from rota.scheduler.applied import UNKNOWN, Since
 from rota.scheduler.policy import ON_TIME_MS
 from rota.scheduler.schedule import phase
@@ -38,6 +39,13 @@ def standing(job: Job, slot: Slot, now_ms: int, since: Since = UNKNOWN) -> Stand
         late=bool(run and slot.due_ms) and busy_ms > (slot.due_ms or 0) + ON_TIME_MS,
         next_ms=None if job.schedule.kind != "after" or run else _after(job, slot, now_ms, since),
     )
+
+
+def without_backfill(slot: Slot) -> Slot:
+    """Return a slot as if no backfill ever was: what is live is not skipped for one."""
+    if slot.run:
+        return slot._replace(run=None, at_ms=None) if backfilled_ms(slot.run) else slot
+    return slot._replace(at_ms=None) if slot.last and backfilled_ms(slot.last) else slot
 
 
 def accounted_ms(slot: Slot, since: Since, now_ms: int) -> int:

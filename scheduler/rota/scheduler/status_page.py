@@ -81,7 +81,7 @@ def _show_lead(row: GroupRow) -> None:
         if row.schedulers:
             stand = "stands" if row.schedulers == 1 else "stand"
             hint = f"{output.counted(row.schedulers, 'scheduler')} {stand} by"
-        output.write_line(f"! nobody leads group {row.group}: nothing is enqueued there ({hint})")
+        output.write_line(f"! nobody leads group {row.group}: only its queue goes on ({hint})")
 
 
 def _waiting(runs: int) -> str:

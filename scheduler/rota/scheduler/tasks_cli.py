@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rota.scheduler import session
-from rota.scheduler.options import Output, OutputOption
+from rota.scheduler.options import Output, OutputOption, check_job_id
 
 
 def tasks(
@@ -14,15 +14,11 @@ def tasks(
     form: OutputOption = Output.TABLE,
 ) -> None:
     """Show how far the tasks of a run are, which of them take long, and why some are dead."""
-    from rota.common import command, names
-    from rota.common.errors import UsageError
+    from rota.common import command
     from rota.scheduler import output, task_page
 
     with command.exit_codes():
-        try:
-            names.split_job_id(job_id)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+        check_job_id(job_id)
         found = session.ask(lambda link: task_page.read(job_id, link))
         if form is Output.JSON:
             output.write_json(task_page.as_data(found))

@@ -10,7 +10,6 @@ from rota.common.job import Job
 from rota.common.link import Link
 from rota.common.pauses import Pauses, PauseSet
 from rota.common.revisions import Unreadable
-from rota.scheduler.applied import Since
 from rota.scheduler.applier import Applier
 from rota.scheduler.breakers import is_open
 from rota.scheduler.freshness import Success
@@ -72,16 +71,10 @@ async def find(link: Link, tenant: str | None = None) -> Trouble:
         slots = await catalog.slots(group, [job.ref for job in some])
         for job, slot in zip(some, slots, strict=True):
             breakers += breaker(job, slot)
-            success = success_of(job, slot, pauses, since[job.ref], opened_ms)
+            success = Success.of(job, slot, pauses, since[job.ref], opened_ms)
             if job.fresh_within_ms and not pauses.over(job.ref):
                 stale += _stale(job, success, now_ms)
     return Trouble(paused=_paused(pauses, jobs, tenant), breakers=breakers, stale=stale)
-
-
-def success_of(job: Job, slot: Slot, pauses: PauseSet, since: Since, opened_ms: int) -> Success:
-    """Return from when on the age of a job's data counts."""
-    known_ms = max(since.known_ms, opened_ms)
-    return Success(slot.ok_ms, known_ms, pauses.resumed_ms(job.ref))
 
 
 def breaker(job: Job, slot: Slot) -> list[BreakerRow]:
@@ -92,8 +85,8 @@ def breaker(job: Job, slot: Slot) -> list[BreakerRow]:
         BreakerRow(
             job=job.ref,
             failures=slot.failures,
-            last=_time(slot.failed_ms),
-            probe=_time(slot.failed_ms + job.probe_after_ms),
+            last=clock.iso_seconds(slot.failed_ms),
+            probe=clock.iso_seconds(slot.failed_ms + job.probe_after_ms),
         )
     ]
 
@@ -124,7 +117,7 @@ def _paused(pauses: PauseSet, jobs: Sequence[Job], tenant: str | None) -> list[P
         PauseRow(
             paused=name,
             jobs=sum(name in (job.ref, job.tenant) for job in jobs),
-            since=_time(pause.since_ms),
+            since=clock.iso_seconds(pause.since_ms),
             by=pause.by,
             why=pause.why,
         )
@@ -140,11 +133,7 @@ def _stale(job: Job, success: Success, now_ms: int) -> list[StaleRow]:
         StaleRow(
             job=job.ref,
             fresh_within=duration.text(job.fresh_within_ms),
-            last=_time(success.ok_ms) if success.ok_ms else None,
-            since=_time(success.stale_ms(job)),
+            last=clock.iso_seconds(success.ok_ms) if success.ok_ms else None,
+            since=clock.iso_seconds(success.stale_ms(job)),
         )
     ]
-
-
-def _time(ms: int) -> str:
-    return clock.iso(ms // 1000 * 1000)

@@ -9,7 +9,7 @@ _SHOWN = 30  # rows of a table; the rest is counted
 def show(found: Trouble) -> None:
     """Print a table of each kind that there is."""
     _show(
-        f"PAUSED ({output.counted(sum(row.jobs for row in found.paused), 'job')})",
+        f"PAUSED ({output.counted(_paused_jobs(found), 'job')})",
         ("TENANT OR JOB", "JOBS", "SINCE", "BY", "WHY"),
         [(row.paused, row.jobs, row.since, row.by, row.why or None) for row in found.paused],
     )
@@ -29,3 +29,10 @@ def _show(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) 
     output.write_table(title, columns, rows[:_SHOWN])
     if len(rows) > _SHOWN:
         output.write_line(f"  ... and {len(rows) - _SHOWN} more; -o json has them all\n")
+
+
+def _paused_jobs(found: Trouble) -> int:
+    """Return how many jobs are paused; one that is so by itself, and with its tenant, is one."""
+    names = {row.paused for row in found.paused}
+    by_tenant = {row.paused for row in found.paused if row.paused.rpartition("/")[0] in names}
+    return sum(row.jobs for row in found.paused if row.paused not in by_tenant)

@@ -99,5 +99,5 @@ def _cells(line: TenantLine) -> tuple[str, ...]:
         line.last,
         f"[{style}]{line.outcome}[/]" if style else line.outcome,
         f"{line.took_ms}ms",
-        clock.iso(line.at_ms // 1000 * 1000)[11:19],
+        clock.iso_seconds(line.at_ms)[11:19],
     )

@@ -8,6 +8,7 @@ from rota.scheduler.calendar import spans
 from rota.scheduler.finding import Ground
 from rota.scheduler.line import Kind, Turn, merged
 from rota.scheduler.schedule import due_of
+from rota.scheduler.standing import without_backfill
 
 WAITING = "waiting"  # the outcome of what has none yet
 TURN = "its turn to catch up"
@@ -18,6 +19,7 @@ def waiting(job: Job, slot: Slot, now_ms: int) -> list[Stretch]:
 
     `detail` tells what those wait for that may still be run; what will not be run has its outcome.
     """
+    slot = without_backfill(slot)
     if slot.due_ms is None or job.schedule.kind == "after":
         return []
     due, way = due_of(job), slot.run or slot.last or ""

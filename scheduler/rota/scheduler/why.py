@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from rota.common import clock
 from rota.common.errors import UsageError
@@ -33,28 +34,30 @@ class Moment:
         return self.from_ms <= ms <= self.to_ms
 
 
-def moment(text: str, history: History) -> Moment:
-    """Return the time that `text` means: ISO, in the job's zone if it names none; or today's time.
+def moment(text: str, zone: ZoneInfo, now_ms: int) -> Moment:
+    """Return the time that `text` means: ISO, in `zone` if it names none; or today's time.
 
     Raises `UsageError` for anything else.
     """
     try:
-        found = _today(text, history) if _TIME.fullmatch(text) else datetime.fromisoformat(text)
+        found = (
+            _today(text, zone, now_ms) if _TIME.fullmatch(text) else datetime.fromisoformat(text)
+        )
     except ValueError:
         raise UsageError(
             f"{text!r} is no time; write for example 2026-11-23T02:00, with an offset such as"
             " +01:00 or Z if it is not in the job's zone, or 02:00"
         ) from None
-    at = found if found.tzinfo else found.replace(tzinfo=history.zone)
+    at = found if found.tzinfo else found.replace(tzinfo=zone)
     colons = len(re.findall(":", re.sub(r"[+-][0-9:]+$", "", text.partition("T")[2] or text)))
     length_ms = 1 if "." in text else _SECOND if colons > 1 else _MINUTE
     return Moment(clock.epoch_ms(at), length_ms)
 
 
-def _today(text: str, history: History) -> datetime:
-    """Return the last time that a clock in the job's zone showed `text`."""
+def _today(text: str, zone: ZoneInfo, now_ms: int) -> datetime:
+    """Return the last time that a clock in `zone` showed `text`."""
     hour, minute, second = map(int, f"{text}:00".split(":")[:3])
-    now = history.local(history.now_ms)
+    now = clock.utc(now_ms).astimezone(zone)
     found = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
     return found if found <= now else found - timedelta(days=1)
 
@@ -62,14 +65,20 @@ def _today(text: str, history: History) -> datetime:
 def find(history: History, at: Moment | None) -> list[Entry]:
     """Return what is known of the occurrence at that time, or of the last one; the first first.
 
-    A dead letter that was replayed has an entry for each time that it came to its end.
+    A dead letter that was replayed has an entry for each time that it came to its end, and what a
+    backfill ran again one for each.
     """
     current = [history.current] if history.current else []
     known = [*reversed(history.waits), *history.beside, *current, *history.entries]
     if at is None:
         return known[:1]
     found = [entry for entry in known if _is_meant(entry, at, history)]
-    return sorted(found, key=lambda entry: getattr(entry, "ended_ms", 0) or history.now_ms)
+    return sorted(found, key=lambda entry: _told_ms(entry) or history.now_ms)
+
+
+def _told_ms(entry: Entry) -> int:
+    """Return when what became of it was certain; 0 if it is not yet."""
+    return entry.noted_ms if isinstance(entry, Stretch) else entry.ended_ms
 
 
 def tell(history: History, at: Moment | None) -> list[str]:
@@ -187,6 +196,7 @@ def _run(history: History, entry: Attempts) -> list[str]:
     lines = [f"{shown(entry.due_ms)}  due"] if entry.due_ms else []
     if entry.queued_ms:
         verb = "replayed" if entry.replays else "enqueued" if entry.due_ms else "triggered"
+        verb = "backfilled" if entry.is_backfill and not entry.replays else verb
         lines.append(f"{shown(entry.queued_ms)}  {verb} as {entry.job_id}{_ahead(entry)}")
     else:
         lines.append(f"  run as {entry.job_id}; when it was enqueued is not known")

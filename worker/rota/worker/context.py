@@ -114,6 +114,11 @@ class Context:
         return clock.utc(self.due_ms)
 
     @property
+    def backfill(self) -> bool:
+        """Return whether somebody had a past occurrence run again: `due` is when that was due."""
+        return self.job_id.rpartition(":")[2].startswith("backfill-")
+
+    @property
     def missed(self) -> list[datetime]:
         """Return the aware UTC times the job was due and not run, and that this run makes up for.
 
@@ -228,8 +233,8 @@ class Context:
 
 
 def _triggered_ms(job_id: str) -> int:
-    """Return the time in the id of a run that somebody triggered, 0 if there is none."""
-    stamp = job_id.rpartition(":")[2].removeprefix("manual-")
+    """Return the time in the id of a run that stands for no occurrence, 0 if there is none."""
+    stamp = job_id.rpartition(":")[2].rpartition("-")[2]
     try:
         moment = datetime.fromisoformat(stamp)
     except ValueError:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Any
 
+from rota.common import service
 from rota.common.clock import Clock
 from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.message import JobRequest, Task
@@ -85,7 +86,7 @@ class Planner:
                 chunk.append(spec)
                 if len(chunk) >= _SPECS or self._clock.monotonic() - since > _SOON:
                     yield chunk
-                    await _breathe()
+                    await service.give_way()
                     chunk, since = [], self._clock.monotonic()
         yield chunk
 
@@ -150,7 +151,7 @@ class _Sheet:
             except StoreError as error:
                 if not isinstance(error, StoreUnavailable) and _CLOSED_BY_MEMORY not in str(error):
                     raise
-            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=wait)
+            await service.pause(wait)
 
 
 def _checked(spec: object) -> TaskSpec:
@@ -162,10 +163,3 @@ def _checked(spec: object) -> TaskSpec:
 def _next(specs: Iterator[Any], ctx: Context) -> list[Any]:
     ctx.check_cancelled()
     return list(islice(specs, _SPECS))
-
-
-async def _breathe() -> None:
-    """Let others have their turn on the loop."""
-    turn = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(turn.set_result, None)
-    await turn

@@ -27,6 +27,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
+from rota.common import clock
 from rota.common.errors import StoreError, StoreUnavailable
 from rota.common.link import server as servers
 from rota.common.link.cluster import Cluster
@@ -47,6 +48,7 @@ _LOST = (
     ClusterDownError,
 )
 _LOST_WORDS = ("UNBLOCKED", "NOREPLICAS")  # for these redis-py has no class
+_MANY = 1_000  # commands in one round trip
 _SCANNED = 1_000  # keys that a server looks at before it answers
 # A slot of a cluster is moving: nothing was done, come back later.
 _MOVING = (TryAgainError, AskError)
@@ -116,6 +118,10 @@ class Link:
         """
         return _good((await self._replies([_request(command, key)]))[0])
 
+    async def now_ms(self, key: str | None = None) -> int:
+        """Return the time by the clock of the server of `key`, or of any."""
+        return clock.of_store(await self.command("TIME", key=key))
+
     async def scan(self, pattern: str, cursor: int, *, key: str) -> tuple[int, list[str]]:
         """Return the next cursor, 0 at the end, and names that match, from the server of `key`.
 
@@ -129,6 +135,11 @@ class Link:
     async def pipeline(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Run commands in order, in one round trip to each server; return their replies."""
         return _all_good(await self._replies([_request(command) for command in commands]))
+
+    async def many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Do the same of however many, a thousand at a time, so that none keeps others waiting."""
+        parts = [commands[i : i + _MANY] for i in range(0, len(commands), _MANY)]
+        return [reply for part in parts for reply in await self.pipeline(part)]
 
     async def block(self, *command: Any, key: str | None = None) -> Any:
         """Run a command that may block on the server for up to `LONGEST_BLOCK` seconds."""

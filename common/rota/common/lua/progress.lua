@@ -26,7 +26,7 @@ for i = 2, #ARGV, 5 do
     keep(record, 'units', r[2], ARGV[i + 4])
     word = 'noted'
     if ARGV[i + 2] == '1' then detail = r[2] or '' end
-  elseif forgotten(id, tonumber(held)) then
+  elseif may_be_lost(id, tonumber(held)) then
     word = 'unknown'
   end
   answer(word, detail)

@@ -25,9 +25,7 @@ for i = 3, #ARGV, 2 do
     end
     answer(run.cancel and 'cancel' or 'renewed')
   else
-    local lost = wait > 0 and call('EXISTS', P .. ':j:' .. id) == 0
-                 and call('HGET', slot_of(id), 'last') ~= id
-    answer((lost or forgotten(id, held)) and 'unknown' or 'lost')
+    answer(may_be_lost(id, held) and 'unknown' or 'lost')
   end
 end
 save()

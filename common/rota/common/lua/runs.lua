@@ -100,6 +100,14 @@ local function forgotten(id, held, of_run, due)
   return tonumber(s[2] or 0) < held or (due and wait > 0 and not is_noted(id, due, true)) or false
 end
 
+-- Whether the worker that claimed `id` under `held` is to bring it back. While the gate is open that
+-- is so for whatever nothing is known of.
+local function may_be_lost(id, held)
+  local unheard = wait > 0 and call('EXISTS', P .. ':j:' .. id) == 0
+                  and call('HGET', slot_of(id), 'last') ~= id
+  return unheard or forgotten(id, held)
+end
+
 -- Note that the occurrence that was due at `due` was accepted; 0 for a run that stands for none.
 local function advance_cursor(slot, due)
   if due > 0 and due > tonumber(call('HGET', slot, 'due') or 0) then
