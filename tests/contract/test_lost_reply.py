@@ -49,6 +49,11 @@ async def somebody_waits(store: Store) -> None:
     await store.link.command("HSET", keys.run(GROUP, RUN_ID), "reply", "c1")
 
 
+async def paid_ahead(store: Store) -> None:
+    """Let the tenant have paid for longer than the test lasts: then a renewal charges nothing."""
+    await store.link.command("HSET", keys.run(GROUP, RUN_ID), "charged", 600_000)
+
+
 async def lease_goes(store: Store) -> None:
     """Let a run have no lease, which can't happen."""
     await store.link.command("DEL", keys.leases(GROUP))
@@ -80,9 +85,9 @@ REQUESTS = [
     Request(Operation.ENQUEUE, None, State.QUEUED, [b"duplicate", _ID]),
     Request(
         *(Operation.CLAIM, State.QUEUED, State.RUNNING),
-        [b"claimed", 0, _ID, ANY, b"1", str(DUE_MS).encode(), builders.occurrence().body],
+        [b"claimed", 0, _ID, ANY, b"1", str(DUE_MS).encode(), builders.occurrence().body, 0],
     ),
-    Request(Operation.RENEW, State.RUNNING, State.RUNNING, [b"renewed"]),
+    Request(Operation.RENEW, State.RUNNING, State.RUNNING, [b"renewed"], prepare=paid_ahead),
     Request(
         *(Operation.PROGRESS, State.RUNNING, State.RUNNING),
         [b"noted", b"what is committed"],

@@ -108,6 +108,15 @@ local function may_be_lost(id, held)
   return unheard or forgotten(id, held)
 end
 
+-- Let a run wait for somebody who serves its handler.
+local function set_aside(id, handler)
+  local list = P .. ':hold:' .. handler
+  call('HSET', P .. ':j:' .. id, 'state', 'held')
+  call('RPUSH', list, id)
+  drop_gone(list)
+  call('SADD', P .. ':held', handler)
+end
+
 -- Note that the occurrence that was due at `due` was accepted; 0 for a run that stands for none.
 local function advance_cursor(slot, due)
   if due > 0 and due > tonumber(call('HGET', slot, 'due') or 0) then
