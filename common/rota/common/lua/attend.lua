@@ -15,7 +15,9 @@ for i = 4, #ARGV, 1 do
   local record = P .. ':j:' .. ARGV[i]
   local word = 'unknown'
   local r = call('HMGET', record, 'state', 'completion', 'result', 'keep')
-  if r[1] and in_flight(ARGV[i]) then
+  if not is_call(ARGV[i]) then
+    word = 'unknown'
+  elseif in_flight(ARGV[i]) then
     word = 'waiting'
     local inboxes = hearers(ARGV[i], ARGV[2])
     inboxes[#inboxes + 1] = ARGV[2]
