@@ -105,6 +105,21 @@ async def test_too_late(url: str) -> None:
         assert 2 == len(service.begun)
 
 
+async def test_caller_dies(url: str) -> None:
+    """The time of a caller that died goes on: when it is over its handler ends."""
+    async with Proxy(url) as proxy, serving(url) as service:
+        dying = Client(proxy.url, group=GROUP)
+        call = asyncio.create_task(dying.call("orders.wait", tenant="acme", timeout=0.5))
+        job_id = await begun(service)
+        await proxy.cut()
+        await probe.until(lambda: service.cancelled)
+        async with Client(url, group=GROUP) as client:
+            with pytest.raises(CallTimeout, match="its caller's time was over"):
+                await client.wait(job_id)
+        await asyncio.wait([call])
+        await dying.close()
+
+
 async def test_no_worker(url: str) -> None:
     """A call to nobody ends in time, and is not carried out by who comes later."""
     async with Client(url, group=GROUP) as client:
@@ -207,6 +222,13 @@ async def test_unsendable(url: str) -> None:
             await client.call("orders.load", tenant="acme", source="x" * MAX_REQUEST_BYTES)
         with pytest.raises(UsageError, match="tenant"):
             await client.call("orders.load", tenant="a/b")
+        with pytest.raises(UsageError, match="group"):
+            await client.call("orders.load", tenant="acme", group="a}b")
+        for run in ("acme/import:20261123T020000Z", "acme/@orders.load:call-1#1.2", "acme"):
+            with pytest.raises(UsageError, match="is not the job_id of a call"):
+                await client.wait(run)
+    with pytest.raises(UsageError, match="closed"):
+        await client.call("orders.load", tenant="acme")
 
 
 async def test_sync_door(url: str) -> None:
