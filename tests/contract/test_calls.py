@@ -4,6 +4,7 @@ import pytest
 
 from rota.common import keys
 from rota.common.calling import Calling
+from rota.common.intervention import Intervention
 from rota.common.state import State
 from rota.common.store import LEASE_MS, Store
 from tests.support import backup, builders
@@ -47,11 +48,25 @@ async def test_no_noise(store: Store) -> None:
 
 
 async def test_unheard_failure(store: Store) -> None:
-    """A call that failed and that nobody waits for is a dead letter."""
-    (run,) = await begin(store, call(inbox=""))
+    """A call that failed and that nobody waits for is a dead letter, which can be tried again."""
+    (run,) = await begin(store, call(inbox="", timeout_ms=0))
     await end(store, run, "dead")
+    letters = await store.link.command("ZCARD", keys.dead(GROUP))
+    word, _ = await Intervention(store).replay(GROUP, run.job_id)
+    (again,) = (await builders.claim(store)).runs
 
-    assert 1 == await store.link.command("ZCARD", keys.dead(GROUP))
+    assert (1, "queued", run.body) == (letters, word, again.body)
+    assert "completed" == await end(store, again)
+
+
+@pytest.mark.parametrize("inbox", [INBOX, ""])
+async def test_small_when_it_is_over(store: Store, inbox: str) -> None:
+    """Of a call that is over its end alone is kept: there may be very many."""
+    (run,) = await begin(store, call(inbox=inbox))
+    await end(store, run, "succeeded")
+    fields = await store.link.command("HKEYS", keys.run(GROUP, run.job_id))
+
+    assert {b"state", b"completion", b"result", b"fence"} == set(fields)
 
 
 async def test_told_again(store: Store) -> None:
