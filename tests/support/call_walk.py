@@ -45,6 +45,7 @@ class CallWalk:
         self.placed: dict[str, Placed] = {}
         self.held: list[Claimed] = []
         self.reported: deque[Ended] = deque(maxlen=20)
+        self.accepted: deque[Ended] = deque(maxlen=20)  # of these a worker tells again after a loss
         self.tail: deque[str] = deque(maxlen=25)
         self.seen: Counter[str] = Counter()
         self.steps: list[Step] = [
@@ -128,6 +129,7 @@ class CallWalk:
             told = (report.outcome, report.result)
             assert known.end in (None, told), f"{report.run.job_id} has ended twice"
             known.end = told
+            self.accepted.append(report)
         return f"{words[report.run.job_id]} {report.outcome} {report.run.job_id}"
 
     async def report_again(self) -> str:
@@ -229,7 +231,7 @@ class LossyCallWalk(CallWalk):
     async def remember(self) -> str:
         """Take a copy to go back to."""
         self.saved = await backup.take(self.store.link)
-        self.reported.clear()  # what is not younger than the copy is not lost
+        self.accepted.clear()  # what is not younger than the copy is not lost
         return ""
 
     async def lose(self) -> str:
@@ -242,10 +244,11 @@ class LossyCallWalk(CallWalk):
             await self.store.link.command("HSET", keys.root(GROUP), "skew", skew)
         await builders.change_server(self.store)
         await self.store.sweep(GROUP)
-        for report in list(self.reported):
+        for report in list(self.accepted):
             await self.store.exchange(WORKER, [report], [], {})
         self.held = [run for run in self.held if await self.bring_back(run)]
         self.saved = None
+        self.reported.clear()
         await self.shift(GATE_MS)
         await self.register()
         await self._forget()
