@@ -23,7 +23,7 @@ end
 -- Somebody else makes the same call: until it begins, it has the time of who has most.
 local function prolong(record, timeout, keep)
   local r = call('HMGET', record, 'latest', 'state')
-  if not r[1] or r[2] == 'running' then return end
+  if not r[1] or (r[2] ~= 'queued' and r[2] ~= 'held' and r[2] ~= 'retrying') then return end
   if timeout == 0 then
     call('HDEL', record, 'latest')
     call('PERSIST', record)
