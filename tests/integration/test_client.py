@@ -1,6 +1,7 @@
 """Calls from a client to workers: a result or the error, once and in time, whatever breaks."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import pytest
@@ -13,10 +14,12 @@ from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.message import MAX_REQUEST_BYTES
 from rota.common.store import Store
 from rota.scheduler import canceller
+from rota.worker import Context, Jobs, TaskSpec
 from tests.support import probe
 from tests.support.builders import GROUP, Clock
 from tests.support.proxy import Proxy
 from tests.support.serving import Count, begun, serving
+from tests.support.workers import working
 
 
 class Orders(Protocol):
@@ -103,6 +106,31 @@ async def test_too_late(url: str) -> None:
         assert 3 == await client.call("orders.wait", tenant="acme", n=3)
         assert [job_id] == service.cancelled
         assert 2 == len(service.begun)
+
+
+async def test_planner(url: str, store: Store) -> None:
+    """Who calls a planner waits for all its tasks; when he gives up, no other one begins."""
+    jobs, begun_tasks, free = Jobs(), list[str](), asyncio.Event()
+
+    @jobs.planner("orders.plan", tasks="orders.bill")
+    async def plan(ctx: Context, shops: int) -> AsyncIterator[TaskSpec]:
+        for shop in range(shops):
+            yield TaskSpec(key=f"shop-{shop}", size=1, args={"shop": shop})
+
+    @jobs.handler("orders.bill")
+    async def bill(ctx: Context, parts: list[dict[str, int]]) -> None:
+        begun_tasks.append(ctx.job_id)
+        await free.wait()
+
+    async with working(url, jobs, concurrency=2), Client(url, group=GROUP) as client:
+        with pytest.raises(CallTimeout):
+            await client.call("orders.plan", tenant="acme", shops=20, timeout=0.5)
+        planned = keys.run(GROUP, begun_tasks[0].partition("#")[0])
+        await probe.found(lambda: store.link.command("HGET", planned, "cancel"))
+        free.set()
+        reply = await client.call("orders.plan", tenant="acme", shops=3)
+
+    assert ({"tasks": 3, "cancelled": 0}, 2 + 3) == (reply, len(begun_tasks))
 
 
 async def test_caller_dies(url: str) -> None:

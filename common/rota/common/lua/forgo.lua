@@ -1,5 +1,5 @@
--- forgo: no move of a run. Somebody waits for these calls no more. Where nobody else does, what has
--- not begun never will, and the worker of what runs is told to end it.
+-- forgo: Somebody waits for these calls no more. Where nobody else does, what has not begun never
+-- will, the worker of what runs is told to end it, and no other task of what has planned some begins.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -21,7 +21,9 @@ for i = 3, #ARGV, 1 do
   else
     local run = held_by(ARGV[i])
     if run then call_off(run) else call('HSET', P .. ':j:' .. ARGV[i], 'latest', 1) end
+    if wait == 0 and run_in('fanned', ARGV[i]) then stop_fan(ARGV[i]) end
   end
   answer(word)
 end
+save()
 return reply
