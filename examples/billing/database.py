@@ -64,7 +64,7 @@ class Database:
         return self._connection.execute(self._dialect(sql), values)
 
     def _dialect(self, sql: str) -> str:
-        return sql if self._sqlite else sql.replace("?", "%s")
+        return sql if self._sqlite else sql.replace("%", "%%").replace("?", "%s")
 
 
 @contextmanager

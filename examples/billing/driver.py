@@ -75,21 +75,17 @@ def units(db: Database, processes: Fleet, _given: argparse.Namespace) -> bool:
 
 def phases(db: Database, processes: Fleet, given: argparse.Namespace) -> bool:
     """Bill all orders, and kill as many processes meanwhile as were asked for."""
-    began = _CLOCK.monotonic()
+    random, began = Random(given.seed), _CLOCK.monotonic()
     commands = [processes.asking("trigger", job, "--wait") for job in JOBS]
-    kill(db, processes, given.kill, 2 * given.orders, Random(given.seed))
+    for number in range(given.kill):
+        enough = 2 * given.orders * number // given.kill
+        while checker.done(db) < enough and any(each.poll() is None for each in commands):
+            time.sleep(0.02)
+        time.sleep(random.random() / 5)  # also between two steps
+        processes.kill_one(random)
     outcomes = fleet.ended(commands)
     page.say(f"phases: {_seconds(began)}, {processes.killed_text}; {_outcomes(outcomes)}")
     return report(db)
-
-
-def kill(db: Database, processes: Fleet, kills: int, steps: int, random: Random) -> None:
-    """Kill processes, spread over all of the steps; a little later than at the step itself."""
-    for number in range(kills):
-        while checker.done(db) < steps * number // kills:
-            time.sleep(0.02)
-        time.sleep(random.random() / 5)
-        processes.kill_one(random)
 
 
 def broken(db: Database, processes: Fleet, _given: argparse.Namespace) -> bool:

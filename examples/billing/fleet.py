@@ -20,7 +20,7 @@ from rota.common.embedded import EmbeddedStore, die_with_parent
 Role = Literal["sched", "worker"]
 CONFIG = Path(__file__).with_name("rota.yaml")
 _ROOT = CONFIG.parent.parent.parent
-_APP = "examples.billing.jobs"
+APP = "examples.billing.jobs"
 _START_SECONDS = 60.0
 _STARTED = re.compile(r'"(scheduler|worker)_started"')
 _JSON = json.JSONDecoder()
@@ -33,10 +33,11 @@ class Fleet:
     Their logs go to `folder`.
     """
 
-    def __init__(self, folder: Path, url: str, workers: int) -> None:
+    def __init__(self, folder: Path, url: str, workers: int, app: str = APP) -> None:
         self.database = url
         self._folder = folder
         self._workers = workers
+        self._app = app
         self._store = EmbeddedStore()
         self._numbers = count(1)
         self._at_work: list[tuple[Role, subprocess.Popen[bytes]]] = []
@@ -54,7 +55,7 @@ class Fleet:
     @property
     def killed_text(self) -> str:
         """Return how many of each kind were killed."""
-        return f"{self.killed['worker']} workers and {self.killed['sched']} schedulers killed"
+        return f"killed: {self.killed['worker']} of workers, {self.killed['sched']} of schedulers"
 
     def kill_one(self, random: Random) -> None:
         """End a worker, or each fourth time a scheduler, as a crash does; another one starts."""
@@ -65,6 +66,14 @@ class Fleet:
         victim[1].wait()
         self.killed[role] += 1
         self._start(role)
+
+    def replace_dead(self) -> int:
+        """Start another for each that has died by itself; return how many there were."""
+        dead = [each for each in self._at_work if each[1].poll() is not None]
+        for each in dead:
+            self._at_work.remove(each)
+            self._start(each[0])
+        return len(dead)
 
     def ask(self, *words: str) -> Any:
         """Return what `sched WORDS -o json` prints, also if it is that something failed."""
@@ -112,7 +121,7 @@ class Fleet:
     def _start(self, role: Role) -> None:
         words = {
             "sched": ("rota.scheduler", "run", str(CONFIG)),
-            "worker": ("rota.worker", "run", "--app", _APP),
+            "worker": ("rota.worker", "run", "--app", self._app),
         }[role]
         log = self._folder / f"{role}-{next(self._numbers)}.log"
         with log.open("wb") as file:
