@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from examples.billing.database import Database
+from examples.billing.database import BadDatabase, Database
 
 FOREVER = 1_000_000  # calls: a carrier that fails for so long does not recover
 TENANTS = ("north", "south", "east", "west", "centre")  # as in rota.yaml
@@ -32,10 +32,13 @@ INDEX = "CREATE INDEX documents_of_run ON documents (run, carrier)"
 @contextmanager
 def made(db: Database) -> Iterator[None]:
     """Have the tables for the block. None of them may be there: they are dropped at its end."""
-    with db.transaction():
-        for name, columns in TABLES.items():
-            db.run(f"CREATE TABLE {name} ({columns})")
-        db.run(INDEX)
+    try:
+        with db.transaction():
+            for name, columns in TABLES.items():
+                db.run(f"CREATE TABLE {name} ({columns})")
+            db.run(INDEX)
+    except Exception as error:
+        raise BadDatabase(f"it must be empty, and one that we may write to: {error}") from error
     try:
         yield
     finally:
