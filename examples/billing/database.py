@@ -17,7 +17,8 @@ class BadDatabase(Exception):
 class Database:
     """One connection, for one thread. A statement outside of `transaction` is one by itself.
 
-    SQL is written with `?` for each value.
+    SQL is written with `?` for each value. Raises `ConnectionError` when there is no database, and
+    `BadDatabase` when there can be none.
     """
 
     def __init__(self, url: str, *, durable: bool = True) -> None:
@@ -84,8 +85,11 @@ def opened(url: str = "", *, durable: bool = True) -> Iterator[Database]:
 
 
 def _sqlite(path: str, durable: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        raise ConnectionError(f"{path}: {error}") from error
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     return connection
 
@@ -94,9 +98,10 @@ def _postgresql(url: str, durable: bool) -> Any:
     try:
         import psycopg  # noqa: PLC0415 - only those who use PostgreSQL need it
     except ImportError:
-        raise BadDatabase(
-            f'{url}: PostgreSQL needs a driver: pip install "psycopg[binary]"'
-        ) from None
-    connection: Any = psycopg.connect(url, autocommit=True)
+        raise BadDatabase('PostgreSQL needs a driver: pip install "psycopg[binary]"') from None
+    try:
+        connection: Any = psycopg.connect(url, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise ConnectionError(str(error).strip()) from error
     connection.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
     return connection

@@ -6,6 +6,7 @@ broken: the same, with a carrier that does not recover until somebody mends it
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -21,19 +22,23 @@ from examples.billing.measured import commit_ms, compared
 from rota.common.clock import SystemClock
 
 JOBS = [f"{tenant}/billing" for tenant in schema.TENANTS]
+_FEWEST = 50  # orders
 _CLOCK = SystemClock()
 
 
 def main() -> None:
     """Run what the command line asks for; exit 1 if an order is not billed exactly once."""
     given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in order: nothing is left behind
     with tempfile.TemporaryDirectory(prefix="rota-billing-") as folder:
         url = given.database or f"sqlite:///{folder}/billing.db"
         try:
             with opened(url) as db, schema.made(db):
                 sys.exit(0 if _run(given, db, url, Path(folder)) else 1)
-        except BadDatabase as error:
-            sys.exit(f"--database {error}")
+        except (BadDatabase, ConnectionError) as error:
+            sys.exit(f"--database: {error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
 
 
 def _arguments() -> argparse.Namespace:
@@ -47,6 +52,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kill", type=int, default=0, metavar="N", help="SIGKILLs during phases")
     parser.add_argument("--seed", type=int, default=1, help="for who is killed")
     given = parser.parse_args()
+    if given.orders < _FEWEST or given.carriers < 1:
+        parser.error(f"there must be {_FEWEST} orders and a carrier at least")
     if unknown := set(given.stage) - STAGES.keys():
         parser.error(f"no such stage: {', '.join(unknown)}; there are {', '.join(STAGES)}")
     return given

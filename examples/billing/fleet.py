@@ -23,6 +23,7 @@ _ROOT = CONFIG.parent.parent.parent
 APP = "examples.billing.jobs"
 _START_SECONDS = 60.0
 _STARTED = re.compile(r'"(scheduler|worker)_started"')
+_BOUND = die_with_parent if sys.platform == "linux" else None  # none outlives the driver
 _JSON = json.JSONDecoder()
 _CLOCK = SystemClock()
 
@@ -33,11 +34,14 @@ class Fleet:
     Their logs go to `folder`.
     """
 
-    def __init__(self, folder: Path, url: str, workers: int, app: str = APP) -> None:
+    def __init__(
+        self, folder: Path, url: str, workers: int, *, app: str = APP, config: Path = CONFIG
+    ) -> None:
         self.database = url
         self._folder = folder
         self._workers = workers
         self._app = app
+        self._config = config
         self._store = EmbeddedStore()
         self._numbers = count(1)
         self._at_work: list[tuple[Role, subprocess.Popen[bytes]]] = []
@@ -82,7 +86,12 @@ class Fleet:
     def asking(self, *words: str) -> subprocess.Popen[bytes]:
         """Start `sched WORDS -o json`."""
         command = [sys.executable, "-m", "rota.scheduler", *words, "-o", "json"]
-        return subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            command,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            preexec_fn=_BOUND,  # noqa: PLW1509 - as the store itself is started
+        )
 
     def run(self, jobs: Sequence[str]) -> list[Any]:
         """Trigger jobs, TENANT/JOB each; return how they ended, when all have."""
@@ -120,7 +129,7 @@ class Fleet:
 
     def _start(self, role: Role) -> None:
         words = {
-            "sched": ("rota.scheduler", "run", str(CONFIG)),
+            "sched": ("rota.scheduler", "run", str(self._config)),
             "worker": ("rota.worker", "run", "--app", self._app),
         }[role]
         log = self._folder / f"{role}-{next(self._numbers)}.log"
@@ -133,7 +142,7 @@ class Fleet:
                 stdout=file,
                 stderr=file,
                 start_new_session=True,  # Ctrl-C is for the driver
-                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - as the store itself is started
+                preexec_fn=_BOUND,  # noqa: PLW1509 - as the store itself is started
             )
         self._at_work.append((role, process))
 

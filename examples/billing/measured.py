@@ -35,7 +35,7 @@ def _took(db: Database, processes: Fleet, job: str, durable: bool) -> Took:
     if ended["outcome"] != "succeeded":
         raise RuntimeError(f"{job} did not succeed: {ended}")
     result = ended["result"]
-    return Took(result["documents"], result["commits"], ended["took_ms"] / 1000)
+    return Took(result["documents"], result["commits"], max(1, ended["took_ms"]) / 1000)
 
 
 def commit_ms(url: str, *, durable: bool) -> float:
