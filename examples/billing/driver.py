@@ -67,6 +67,7 @@ def _run(given: argparse.Namespace, db: Database, url: str, folder: Path) -> boo
         schema.clear(db)
         (folder / name).mkdir()
         with Fleet(folder / name, url, given.workers) as processes:
+            page.say(f"{name}, with ROTA_REDIS_URL={processes.store_url}")
             sound &= STAGES[name](db, processes, given)
     return sound
 
@@ -91,7 +92,7 @@ def phases(db: Database, processes: Fleet, given: argparse.Namespace) -> bool:
         time.sleep(random.random() / 5)  # also between two steps
         processes.kill_one(random)
     outcomes = fleet.ended(commands)
-    page.say(f"phases: {_seconds(began)}, {processes.killed_text}; {_outcomes(outcomes)}")
+    page.say(f"{_seconds(began)}, {processes.killed_text}; {_outcomes(outcomes)}")
     return report(db)
 
 

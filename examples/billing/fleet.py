@@ -57,6 +57,11 @@ class Fleet:
         }
 
     @property
+    def store_url(self) -> str:
+        """Return the address of the store, for commands of others."""
+        return self._store.url
+
+    @property
     def killed_text(self) -> str:
         """Return how many of each kind were killed."""
         return f"killed: {self.killed['worker']} of workers, {self.killed['sched']} of schedulers"
