@@ -18,7 +18,7 @@ from typing import Any
 from examples.billing import checker, fleet, page, schema
 from examples.billing.database import BadDatabase, Database, opened
 from examples.billing.fleet import Fleet
-from examples.billing.measured import commit_ms, compared
+from examples.billing.measured import compared
 from rota.common.clock import SystemClock
 
 JOBS = [f"{tenant}/billing" for tenant in schema.TENANTS]
@@ -75,9 +75,8 @@ def _run(given: argparse.Namespace, db: Database, url: str, folder: Path) -> boo
 def units(db: Database, processes: Fleet, _given: argparse.Namespace) -> bool:
     """Make the documents both ways, tenant by tenant; print commits, times and their ratio."""
     for durable in (True, False):
-        each_ms = commit_ms(processes.database, durable=durable)
         found = compared(db, processes, durable=durable)
-        page.say(page.comparison(found, each_ms, durable=durable))
+        page.say(page.comparison(found, durable=durable))
     return True
 
 

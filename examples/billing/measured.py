@@ -21,12 +21,22 @@ class Took(NamedTuple):
     seconds: float
 
 
-def compared(db: Database, processes: Fleet, *, durable: bool) -> list[dict[str, Took]]:
+class Comparison(NamedTuple):
+    """What was measured for one tenant."""
+
+    one_by_one: Took
+    in_units: Took
+    commit_ms: float  # of a transaction that changes one row, and nothing else
+
+
+def compared(db: Database, processes: Fleet, *, durable: bool) -> list[Comparison]:
     """Let each tenant have its documents made both ways, each way first in turn."""
     found = []
     for number, tenant in enumerate(schema.TENANTS):
         ways = (ONE_BY_ONE, IN_UNITS) if number % 2 else (IN_UNITS, ONE_BY_ONE)
-        found.append({way: _took(db, processes, f"{tenant}/{way}", durable) for way in ways})
+        took = {way: _took(db, processes, f"{tenant}/{way}", durable) for way in ways}
+        bare = _commit_ms(processes.database, durable)
+        found.append(Comparison(took[ONE_BY_ONE], took[IN_UNITS], bare))
     return found
 
 
@@ -39,8 +49,7 @@ def _took(db: Database, processes: Fleet, job: str, durable: bool) -> Took:
     return Took(result["documents"], result["commits"], max(1, ended["took_ms"]) / 1000)
 
 
-def commit_ms(url: str, *, durable: bool) -> float:
-    """Return what a transaction that changes one row takes: milliseconds, the median of many."""
+def _commit_ms(url: str, durable: bool) -> float:
     took = []
     with opened(url, durable=durable) as db:
         for _ in range(_COMMITS):

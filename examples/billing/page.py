@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from examples.billing.measured import IN_UNITS, ONE_BY_ONE, Took
+from examples.billing.measured import IN_UNITS, ONE_BY_ONE, Comparison, Took
 
 
 def say(text: str) -> None:
@@ -18,20 +18,23 @@ def numbers(found: Mapping[str, int]) -> str:
     return "\n".join(f"  {number:>9,}  {name}" for name, number in found.items())
 
 
-def comparison(found: Sequence[Mapping[str, Took]], commit_ms: float, *, durable: bool) -> str:
+def comparison(found: Sequence[Comparison], *, durable: bool) -> str:
     """Return the two ways side by side: sums over the tenants, the median of their ratios."""
-    ratios = [each[ONE_BY_ONE].seconds / each[IN_UNITS].seconds for each in found]
-    lines = [f"  {'':<14}{'documents':>10}{'commits':>10}{'seconds':>10}{'ms each':>10}"]
-    for way in (ONE_BY_ONE, IN_UNITS):
-        documents, commits, seconds = (sum(each[way][n] for each in found) for n in range(3))
-        each_ms = seconds * 1000 / documents
-        row = f"{documents:>10,.0f}{commits:>10,.0f}{seconds:>10.1f}{each_ms:>10.3f}"
-        lines.append(f"  {way:<14}{row}")
-    kind = "durable" if durable else "not durable"
+    ratios = [each.one_by_one.seconds / each.in_units.seconds for each in found]
+    bare = median(each.commit_ms for each in found)
     return "\n".join(
         [
-            f"{kind} commits; a bare one took {commit_ms:.3f} ms",
-            *lines,
+            f"{'durable' if durable else 'not durable'} commits; a bare one took {bare:.3f} ms",
+            f"  {'':<14}{'documents':>10}{'commits':>10}{'seconds':>10}{'ms each':>10}",
+            _sum(ONE_BY_ONE, [each.one_by_one for each in found]),
+            _sum(IN_UNITS, [each.in_units for each in found]),
             f"  ratio {median(ratios):.1f} ({min(ratios):.1f} - {max(ratios):.1f})",
         ]
     )
+
+
+def _sum(way: str, found: Sequence[Took]) -> str:
+    documents, commits = (sum(each[n] for each in found) for n in range(2))
+    seconds = sum(each.seconds for each in found)
+    each_ms = seconds * 1000 / documents
+    return f"  {way:<14}{documents:>10,}{commits:>10,}{seconds:>10.1f}{each_ms:>10.3f}"
