@@ -52,6 +52,7 @@ class Fleet:
             "PYTHONPATH": path,
             "ROTA_REDIS_URL": self._store.url,
             "ROTA_LOG_FORMAT": "json",
+            "ROTA_DURABILITY": "standard",  # a store in memory is never strict
             "ROTA_LEASE": "2s",  # so that one who waits for a killed worker does not wait long
             database.VARIABLE: url,
         }
