@@ -68,9 +68,12 @@ class Fleet:
         return f"killed: {self.killed['worker']} of workers, {self.killed['sched']} of schedulers"
 
     def kill_one(self, random: Random) -> None:
-        """End a worker, or each fourth time a scheduler, as a crash does; another one starts."""
+        """End a worker, or one time in four a scheduler, as a crash does; another one starts.
+
+        It is the eldest: it is at work, and the scheduler leads.
+        """
         role: Role = "sched" if random.random() < 1 / 4 else "worker"
-        victim = random.choice([each for each in self._at_work if each[0] == role])
+        victim = next(each for each in self._at_work if each[0] == role)
         self._at_work.remove(victim)
         victim[1].kill()
         victim[1].wait()
