@@ -109,6 +109,8 @@ def deliver(ctx: Context, parts: list[Consignment]) -> None:
                 " WHERE run = ? AND carrier = ? AND delivered = 0 ORDER BY number",
                 *(part.run, part.carrier),
             )
+            if not found:
+                continue
             carrier.deliver(part.carrier, [f"{ctx.tenant}/{number}" for (number,) in found])
             db.run(
                 "UPDATE documents SET delivered = 1 WHERE run = ? AND carrier = ?",
