@@ -2,10 +2,12 @@
 
 `python3 tests --long` runs the long tier instead: long random walks and loads, all of the chaos.
 
-Needs nothing but Python and git: the first run makes `.venv`. Arguments go to pytest, and then only
-pytest runs. This file must parse on any Python 3 (see .ci/bootstrap.py).
+Needs nothing but Python and git: the first run makes `.venv`, and as root on Debian or Ubuntu it
+installs PostgreSQL; elsewhere the tests that need one are skipped without it. Arguments go to
+pytest, and then only pytest runs. This file must parse on any Python 3 (see .ci/bootstrap.py).
 """
 
+import os
 import runpy
 import shutil
 import subprocess
@@ -25,6 +27,8 @@ NOT_COPIED = {*SOURCES, ".git", ".venv", ".bench", "dist", "build"}
 def main() -> None:
     """Run each check in order; end at the first that fails, with its exit code."""
     python = Path(runpy.run_path(str(ROOT / ".ci" / "bootstrap.py"))["ensure"]())
+    if sys.argv[1:] in ([], ["--long"]):
+        have_postgresql()
     if sys.argv[1:] == ["--long"]:
         check("long: pytest", python, "-m", "pytest", "-m", "long", "-o", f"{HANGS}={LONGEST}")
         check("long: chaos", python, "-m", "tests.chaos", "all")
@@ -40,6 +44,22 @@ def main() -> None:
     check("pytest: chaos, the quick tier", python, "-m", "pytest", "-m", "chaos")
     with tempfile.TemporaryDirectory(prefix="rota-wheel-") as away:
         check_wheel(python, Path(away))
+
+
+def have_postgresql() -> None:
+    """Install the server that some tests start, where there is none and we may."""
+    if shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return
+    if os.getuid() != 0 or not shutil.which("apt-get"):
+        print("    no PostgreSQL here, e.g. `apt install postgresql`: its tests are skipped")
+        return
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    for words in (["update"], ["install", "--yes", "--no-install-recommends", "postgresql"]):
+        print(f"    apt-get {' '.join(words)}", flush=True)
+        command = ["apt-get", "--quiet=2", *words]
+        if subprocess.call(command, env=environment, stdout=subprocess.DEVNULL):
+            print("    could not install PostgreSQL: its tests are skipped")
+            return
 
 
 def check_wheel(python: Path, away: Path) -> None:

@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOOTSTRAP = ROOT / ".ci" / "bootstrap.py"
-FIRST_READ = [BOOTSTRAP, ROOT / "tests" / "__main__.py", ROOT / "examples" / "saas" / "__main__.py"]
+FIRST_READ = [
+    BOOTSTRAP,
+    *(ROOT / each / "__main__.py" for each in ("tests", "examples/saas", "examples/billing")),
+]
 
 
 @pytest.fixture
