@@ -8,25 +8,20 @@ for work elsewhere, so that places, not this machine's cores, are what is scarce
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 from redis import Redis
 
 from rota.common import keys
-from rota.common.clock import SystemClock
 from tests.benchmarks import page
+from tests.benchmarks.sight import CLOCK, when
 from tests.support.processes import Plant
 
-_T = TypeVar("_T")
-CLOCK = SystemClock()
 GROUP, TENANT = "bench", "acme"
 _APP = "tests.benchmarks.apps.shards"
-_LOOK, _WITHIN = 0.01, 600.0  # seconds: between two looks; that a way may take
 _DEALT, _WHOLE, _ITEMS, _BOUNDED = "dealt", "whole", "items", "bounded"
 WAYS = {
     _DEALT: "shards dealt out beforehand, a list for each place",
@@ -169,27 +164,17 @@ def _go(way: str, plant: Plant) -> Result:
             return bytes(redis.hget(key, field) or b"")
 
         slot = keys.slot(GROUP, ref)
-        job_id = _when(lambda: value(slot, "run")).decode()
+        job_id = when(lambda: value(slot, "run")).decode()
         record = keys.run(GROUP, job_id)
-        begun_at = _when(lambda: float(value(record, "at") or 0)) / 1000
-        _when(lambda: value(record, "state") == b"fanned")
+        begun_at = when(lambda: float(value(record, "at") or 0)) / 1000
+        when(lambda: value(record, "state") == b"fanned")
         planned_at, tasks = CLOCK.now_ms() / 1000, int(value(keys.fan(GROUP, job_id), "planned"))
-        _when(lambda: value(slot, "last") == job_id.encode())
+        when(lambda: value(slot, "last") == job_id.encode())
         ended_at, outcome = CLOCK.now_ms() / 1000, value(slot, "outcome")
     assert outcome == b"succeeded", outcome
     busy, wrong = _tally(plant.folder)
     skew = max(busy) / mean(busy)
     return Result(tasks, planned_at - begun_at, ended_at - planned_at, skew, wrong)
-
-
-def _when(found: Callable[[], _T]) -> _T:
-    """Return what is found as soon as it is something."""
-    until = CLOCK.monotonic() + _WITHIN
-    while not (value := found()):
-        if CLOCK.monotonic() > until:
-            raise TimeoutError("this takes too long")
-        time.sleep(_LOOK)
-    return value
 
 
 def _tally(folder: Path) -> tuple[list[float], int]:
