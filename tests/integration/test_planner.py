@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rota.common import keys, message
+from rota.common.embedded import EmbeddedStore
 from rota.common.job import Phase, Retry, Tasks
 from rota.common.link import Link
 from rota.common.message import Completion, JobRequest
@@ -218,6 +219,40 @@ async def test_gate_opens_while_planning(url: str) -> None:
 
     assert ("succeeded", 1) == (told.outcome, told.attempt)
     assert opened
+    assert dict.fromkeys(range(2_500), 1) == done
+
+
+async def test_store_is_full_while_planning() -> None:
+    """A planner whose store is at maxmemory waits until there is room, and plans each task once."""
+    jobs, done = Jobs(), Counter[int]()
+    with EmbeddedStore() as server:
+        store = Store(Link(server.url))
+
+        async def refused() -> bool:
+            return "errorstat_OOM" in await store.link.command("INFO", "errorstats")
+
+        async def free() -> None:
+            await probe.found(refused, 10.0)
+            await store.link.command("CONFIG", "SET", "maxmemory", 0)
+
+        @jobs.planner("shop.plan", tasks="shop.part")
+        async def plan(ctx: Context) -> AsyncIterator[TaskSpec]:
+            for number in range(2_500):
+                if number == 1_200:
+                    await store.link.command("CONFIG", "SET", "maxmemory", 1)
+                yield TaskSpec(args={"n": number})
+
+        @jobs.handler("shop.part")
+        async def part(ctx: Context, parts: list[dict[str, int]]) -> None:
+            done.update(each["n"] for each in parts)
+
+        async with workers.working(server.url, jobs):
+            await builders.enqueue(store, run())
+            await free()
+            told = await end(store)
+        await store.link.close()
+
+    assert ("succeeded", 1) == (told.outcome, told.attempt)
     assert dict.fromkeys(range(2_500), 1) == done
 
 
