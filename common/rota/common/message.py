@@ -138,6 +138,7 @@ def _stepped(step: _Step) -> JobRequest:
         request,
         phase=number,
         handler=phase.handler,
+        args=request.args if phase.args is None else msgspec.Raw(_encoder.encode(phase.args)),
         timeout_ms=phase.timeout_ms,
         retry=phase.retry,
         retry_on=phase.retry_on,

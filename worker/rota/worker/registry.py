@@ -156,7 +156,7 @@ def _planner(name: str, function: Any, tasks: str, isolation: str) -> Handler:
     if isolation != "auto":
         raise HandlerError(
             f"planner {name!r}: no planner runs in a child process (isolation={isolation!r}): one"
-            " that is not async runs in a thread, and its tasks' handler may have isolation='process'"
+            " that is not async runs in a thread; the handler of its tasks may run in one"
         )
     if not isinstance(tasks, str) or not names.is_handler(tasks):
         raise HandlerError(f"planner {name!r}: tasks={tasks!r} must name the handler of its tasks")

@@ -1,6 +1,6 @@
 """What a configuration file may hold within a job, or the defaults: its small mappings."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -105,6 +105,15 @@ class OnSpec(Spec, frozen=True, kw_only=True):
     ]
 
 
+PhaseArgs = Annotated[
+    dict[str, Any],
+    Meta(
+        description="What its handler is called with, over the job's `args`, name by name.",
+        examples=[{"carriers": 500}],
+    ),
+]
+
+
 class PhaseSpec(Spec, frozen=True, kw_only=True):
     """One of the steps of a job, by a handler of its own. What it leaves out is the job's."""
 
@@ -117,6 +126,7 @@ class PhaseSpec(Spec, frozen=True, kw_only=True):
     start_while_planning: StartWhilePlanning | UnsetType = UNSET
     dead_task: DeadTask | UnsetType = UNSET
     stagger: Stagger | UnsetType = UNSET
+    args: PhaseArgs | UnsetType = UNSET
 
 
 Phases = Annotated[
