@@ -61,7 +61,9 @@ class Shop:
         self.called.append(f"shop.post {ctx.phase}")
 
     async def _mend(self, ctx: Context) -> None:
-        self.called.append("shop.mend")
+        assert ctx.failure is not None
+        for task in ctx.failure.tasks:
+            self.called.append(f"shop.mend {task.key} {task.kind} {task.message}")
 
 
 def specs(count: int, size: float = 1) -> list[TaskSpec]:
@@ -137,7 +139,7 @@ async def test_phases(url: str, store: Store) -> None:
 
 
 async def test_failure_handler(url: str, store: Store) -> None:
-    """A phase with a dead task calls the failure handler once; then the run is dead."""
+    """A dead task leads to one call of the failure handler, told of it; then the run is dead."""
     shop = Shop(specs(5))
     shop.fail = {3}
     mend = Phase(handler="shop.mend")
@@ -148,7 +150,7 @@ async def test_failure_handler(url: str, store: Store) -> None:
     assert told.error
     assert ("dead", "TasksFailed") == (told.outcome, told.error.kind)
     assert "1 of 5 tasks are dead" == told.error.message
-    assert ["shop.part", "shop.mend"] == shop.called
+    assert ["shop.part", "shop.mend k Fatal it breaks"] == shop.called
 
 
 async def test_early_tasks(url: str, store: Store) -> None:

@@ -55,7 +55,8 @@ class DeadLetters:
         if not body:
             return {}
         request = message.decode_request(body)
-        data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(request, args=b""))
+        lean = msgspec.structs.replace(request, args=b"", failure=None)
+        data: dict[str, Any] = msgspec.to_builtins(lean)
         if failed:
             data["phase"], data["handler"], _ = msgspec.msgpack.decode(failed)
         return data | {"args": msgspec.msgpack.decode(request.args)}

@@ -9,7 +9,6 @@ from rota.common.link import Link
 
 _COUNTS = ("phase", "planned", "succeeded", "dead", "cancelled", "whole")
 _FIELDS = ("state", "size", "attempt", "worker", "at")
-_failure = msgspec.msgpack.Decoder(tuple[str, str, int, str, int])
 
 
 class LiveTask(NamedTuple):
@@ -32,6 +31,7 @@ class DeadTask(NamedTuple):
     attempt: int
     worker: str
     died_ms: int
+    key: str = ""  # the shard that it belongs to
 
 
 class FanOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ async def read(group: str, job_id: str, link: Link) -> FanOut | None:
         cancelled=cancelled,
         live=await _live(group, [f"{prefix}{number.decode()}" for number in live], link),
         failures=[
-            DeadTask(f"{prefix}{number}", *_failure.decode(packed))
+            DeadTask(f"{prefix}{number}", *msgspec.msgpack.decode(packed))
             for number, packed in sorted((int(n), packed) for n, packed in bad.items())
         ],
         now_ms=clock.of_store(time),

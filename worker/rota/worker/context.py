@@ -64,6 +64,7 @@ class Context:
         "attempts",
         "cancelled",
         "due_ms",
+        "failure",
         "fence",
         "group",
         "handler",
@@ -96,6 +97,7 @@ class Context:
         self.due_ms = claimed.due_ms or _triggered_ms(claimed.job_id)  # since 1970, UTC
         self.missed_ms = request.missed  # due times that this run makes up for, too; in order
         self.phase = request.phase  # which of the job's phases this is, from 1 on
+        self.failure = request.failure  # what failed, in the handler that is called for it
         self.task = request.task  # key and size, if this is a task that a planner has planned
         self.cancelled = False  # whether the run is to end; long sync handlers look at it
         self._root_log = log

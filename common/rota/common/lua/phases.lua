@@ -7,9 +7,17 @@
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
 
--- The request within a body: before the number of a phase behind the first.
+local NAMED = 10  -- tasks that a handler for failures is told of
+local USUAL_ATTEMPTS = 3  -- where a request does not tell, see `Retry`
+
+-- The request within a body, and how much of the body that is: before the number of a phase behind
+-- the first and, where that is the handler for failures, before what failed.
 local function base_of(body)
-  return string.byte(body) == 146 and string.sub(body, 2, -2) or body
+  local kind, past = string.byte(body), nil
+  if kind == 146 then past = #body - 1 end
+  if kind == 148 then past = select(2, pcall(cmsgpack.unpack_one, body, 1)) end
+  if type(past) ~= 'number' or past < 1 then return body, #body end
+  return string.sub(body, 2, past), past
 end
 
 -- What is called in phase `k`, behind the first; without `k` in the one for failures, which is the
@@ -26,17 +34,28 @@ local function called_in(body, k)
 end
 
 local function phase_of(body)
-  return string.byte(body) == 146 and string.byte(body, -1) or 1
+  local _, past = base_of(body)
+  return string.byte(body, past + 1) or 1
 end
 
--- Queue the run for a phase, given as its number, handler and attempts.
-local function step(run, k, handler, attempts)
+-- What failed, for the handler that is called for it: see `PhaseFailure`.
+local function what_failed(run, f, handler, completion)
+  local error = told(completion).error
+  error = type(error) == 'table' and error or {}
+  return cmsgpack.pack({run.phase or 1, handler, error.kind or '', error.message or '',
+                        f and f.planned or 0, f and f.dead or 0, f and failures(f, NAMED) or {}})
+end
+
+-- Queue the run for a phase, given as its number, handler and attempts; and what failed, if that is
+-- why.
+local function step(run, k, handler, attempts, failed)
   local record = P .. ':j:' .. run.id
   if run.at then note_attempt(run) end  -- its entry in the ledger tells when the first one began
   local base = base_of(call('HGET', record, 'body'))
   call('HDEL', record, 'cancel', 'verdict', 'report')
   call('HSET', record, 'state', 'queued', 'phase', k, 'handler', handler, 'attempt', 0,
-       'attempts', attempts, 'body', k > 1 and '\146' .. base .. string.char(k) or base)
+       'attempts', attempts, 'body', failed and '\148' .. base .. string.char(k) .. '\192' .. failed
+                                     or '\146' .. base .. string.char(k))
   push(run.id, tenant(run.tenant), 'RPUSH', handler, run.priority)
 end
 
@@ -65,7 +84,7 @@ function goes_on(run, outcome, completion)
     if last then
       call('HSET', record, 'failure', completion,
            'failed', cmsgpack.pack({run.phase or 1, r[3], r[4]}))
-      step(run, last, handler, attempts)
+      step(run, last, handler, attempts, what_failed(run, f, r[3], completion))
       return true
     end
   end
@@ -173,6 +192,20 @@ local function resume(id)
   return true
 end
 
+-- Note again why a run failed whose handler for that is under way, as the body tells it.
+local function retell(id, body)
+  local base, past = base_of(body)
+  local failed, request = told(string.sub(body, past + 3)), told(base)
+  if string.byte(body) ~= 148 or not failed[4] then return end
+  local phase = failed[1] > 1 and request.phases[failed[1] - 1] or request
+  local attempts = phase.retry and phase.retry.attempts or USUAL_ATTEMPTS
+  local report = report_on({id = id, tenant = request.tenant, job = request.job, attempt = 0,
+                            worker = ''}, 'dead', failed[3], failed[4])
+  call('HSET', P .. ':j:' .. id, 'failure', cmsgpack.pack(report),
+       'failed', cmsgpack.pack({failed[1], failed[2], attempts}))
+  call('HSETNX', P .. ':j:' .. id, 'handler', failed[2])
+end
+
 -- Bring a run back into its phase, as a worker knows it; or a task, which is told, to its run.
 local function rejoined(id, body)
   local root, _, number = parts_of(id)
@@ -180,4 +213,5 @@ local function rejoined(id, body)
   local phase, f = phase_of(body), fan_of(id)
   if f and f.phase ~= phase then abandon(id) end
   if phase > 1 then call('HSET', P .. ':j:' .. id, 'phase', phase) end
+  retell(id, body)
 end

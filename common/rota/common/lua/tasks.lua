@@ -122,12 +122,13 @@ local function in_turn(id, attempt)
   return f
 end
 
--- Put what the task's record tells of it into a plan, `:todo:` or `:again:`.
+-- Put what the task's record tells of it into a plan, `:todo:` or `:again:`; return the task.
 local function put_back(f, id, number, plan)
   local r = call('HMGET', P .. ':j:' .. id, 'body', 'size')
   if not r[1] then return end
   local task = string.sub(r[1], call('HSTRLEN', f.key, 'request') + 3)
   call('ZADD', P .. plan .. f.root, -(r[2] or 0), string.format('%08d', number) .. task)
+  return task
 end
 
 -- Let no task begin any more: one that waits goes back into the plan, one that runs is cancelled.
@@ -159,10 +160,23 @@ local function abandon(root)
 end
 
 local function keep_failure(f, run, number, completion)
-  put_back(f, run.id, number, ':again:')
+  local task = put_back(f, run.id, number, ':again:')
   if call('HLEN', P .. ':bad:' .. f.root) < TOLD then
-    local failure = one_more({}, told(completion).error)[1] or {'', ''}
+    local failure, key = one_more({}, told(completion).error)[1] or {'', ''}, told(task or '')[2]
     call('HSET', P .. ':bad:' .. f.root, number,
-         cmsgpack.pack({failure[1], failure[2], run.attempt or 0, run.worker or '', now}))
+         cmsgpack.pack({failure[1], failure[2], run.attempt or 0, run.worker or '', now,
+                        type(key) == 'string' and key or ''}))
   end
+end
+
+-- The first failures of tasks, at most `n`: arrays of job_id, key, kind and message.
+local function failures(f, n)
+  local numbers, found = call('HKEYS', P .. ':bad:' .. f.root), {}
+  table.sort(numbers, function(a, b) return tonumber(a) < tonumber(b) end)
+  for i = 1, math.min(n, #numbers) do
+    local failure = cmsgpack.unpack(call('HGET', P .. ':bad:' .. f.root, numbers[i]))
+    found[i] = {f.root .. '#' .. f.phase .. '.' .. numbers[i], failure[6] or '', failure[1],
+                failure[2]}
+  end
+  return found
 end
