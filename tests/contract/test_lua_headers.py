@@ -174,6 +174,7 @@ def test_suffixes(name: str) -> None:
         keys.worker("g", ""),
         keys.done("g"),
         *(make("g", "") for make in FAN),
+        keys.fanned("g"),
         keys.handlers("g", ""),
         keys.claim("g", ""),
         f"{keys.root('g')}:absent",  # never made: it tells whether the slot is moving

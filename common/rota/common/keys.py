@@ -128,6 +128,11 @@ def bad(group: str, job_id: str) -> str:
     return f"{root(group)}:bad:{job_id}"
 
 
+def fanned(group: str) -> str:
+    """Return the SET of runs that wait for their tasks. Gone when empty."""
+    return f"{root(group)}:fanned"
+
+
 def queue(group: str, tenant: str, ring: str = "", priority: str = "normal") -> str:
     """Return the LIST of a tenant's queued job_ids. Gone when empty.
 

@@ -72,6 +72,7 @@ function goes_on(run, outcome, completion)
   local record, f = P .. ':j:' .. run.id, run.phase and fan_of(run.id)
   if f and alive(f) > 0 then
     call('HSET', record, 'state', 'fanned', 'verdict', outcome, 'report', completion)
+    call('SADD', P .. ':fanned', run.id)
     f.state = 'fanned'
     stop_tasks(f)
     if alive(f) > 0 then return true end
@@ -117,6 +118,7 @@ local function settle(f)
     return
   end
   local run = run_in('fanned', f.root)
+  call('SREM', P .. ':fanned', f.root)
   local r = call('HMGET', P .. ':j:' .. f.root, 'verdict', 'report')
   fence = fence + 1  -- of our own: the planner's completion is not the one that ends the run
   run.fence = int(fence)
@@ -164,6 +166,7 @@ end
 -- Let the run, whose planner has planned all, wait for its tasks.
 local function fan_out(f)
   call('HSET', P .. ':j:' .. f.root, 'state', 'fanned')
+  call('SADD', P .. ':fanned', f.root)
   call('HSET', f.key, 'whole', 1)
   f.state = 'fanned'
   feed(f, WINDOW - alive(f))

@@ -40,6 +40,7 @@ end
 
 local function drop_fan(root)
   fans[root] = nil
+  call('SREM', P .. ':fanned', root)
   for _, part in ipairs(PARTS) do call('UNLINK', P .. part .. root) end
 end
 
