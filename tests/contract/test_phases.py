@@ -291,6 +291,37 @@ async def test_ledger(store: Store) -> None:
     assert entry.first_ms <= entry.claimed_ms - 60_000
 
 
+async def test_phase_is_told(store: Store) -> None:
+    """A run in flight tells its phase, and which one failed while that is handled, and after."""
+    ledger, ref = Ledger(store.link), "acme/import"
+    held = await fans.begin(store, phases=(LATER, LATER), on_failure=MEND)
+    first = await ledger.current(GROUP, held.job_id)
+    await fans.advance(store, held)
+    (second,) = await fans.claim_all(store)
+    running = await ledger.current(GROUP, held.job_id)
+    await builders.complete(store, second, "dead")
+    mending = await ledger.current(GROUP, held.job_id)
+    (third,) = await fans.claim_all(store)
+    await fans.advance(store, third)
+    (entry,) = await ledger.of(GROUP, ref, 0)
+    found = [first, running, mending, entry]
+
+    assert [(0, False), (2, False), (2, True), (2, False)] == [
+        (each.phase, each.mending) for each in found if isinstance(each, Attempts)
+    ]
+
+
+@pytest.mark.parametrize("phases", [(), (LATER,)])
+async def test_phase_of_a_cancelled_run(store: Store, phases: tuple[Phase, ...]) -> None:
+    """A run that is cancelled while its tasks are done tells its phase."""
+    held = await fans.fan_out(store, 3, phases=phases)
+    await Intervention(store).cancel([(GROUP, held.job_id)])
+    (entry,) = await Ledger(store.link).of(GROUP, "acme/import", 0)
+
+    assert isinstance(entry, Attempts)
+    assert ("cancelled", 1) == (entry.outcome, entry.phase)
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"\xc1", b"\x01", b"\x92\x81", b"\x94\x81", b"\x94\x80",
