@@ -123,9 +123,6 @@ PHASED = job(cron="0 2 * * *", phases=(Phase(handler="b"), Phase(handler="c")))
         ({"outcome": "fanned", "phase": 2}, "waiting for its tasks in phase 2 of 3, b"),
         ({"outcome": "running"}, "running in phase 1 of 3, orders.import"),
         ({"outcome": "queued", "phase": 2, "mending": True}, "queued; phase 2 of 3, b, has failed"),
-            {"outcome": "queued", "phase": 2, "mending": True},
-            "queued; phase 2 of 3, b, has failed",
-        ),
     ],
 )
 def test_phase_in_flight(over: dict[str, Any], expected: str) -> None:
