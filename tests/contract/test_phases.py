@@ -162,7 +162,8 @@ async def test_failure_is_known_to_the_worker(store: Store) -> None:
 
 async def test_dead_letter_names_what_failed(store: Store) -> None:
     """A dead letter tells the phase that failed, not the handler that was called behind."""
-    held = await fans.begin(store, phases=(LATER,), on_failure=MEND)
+    later = msgspec.structs.replace(LATER, args={"n": 1})
+    held = await fans.begin(store, phases=(later,), on_failure=MEND)
     await fans.advance(store, held)
     (second,) = await fans.claim_all(store)
     await builders.complete(store, second, "dead")
@@ -171,7 +172,11 @@ async def test_dead_letter_names_what_failed(store: Store) -> None:
     (letter,) = await DeadLetters(store.link).of(GROUP)
     request = await DeadLetters(store.link).request(letter)
 
-    assert (2, LATER.handler) == (request["phase"], request["handler"])
+    assert (2, LATER.handler, {"n": 1}) == (
+        request["phase"],
+        request["handler"],
+        request["args"],
+    )
 
 
 async def test_failure_handler_that_fails(store: Store) -> None:

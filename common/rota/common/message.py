@@ -149,6 +149,12 @@ def decode_request(body: bytes) -> JobRequest:
     return request
 
 
+def decode_phase(body: bytes, number: int) -> JobRequest:
+    """Return the request in `body` as it is for another phase, from 1 on; raises as above."""
+    request = _step.decode(body).request if body.startswith(_ARRAYS) else decode_request(body)
+    return request if number == 1 else _stepped(_Step(request, number))
+
+
 def _stepped(step: _Step) -> JobRequest:
     request, number, task = step.request, step.phase, step.task
     if task is not None:
