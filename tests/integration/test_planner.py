@@ -113,6 +113,35 @@ async def test_pieces_are_merged(url: str, store: Store) -> None:
     assert dict.fromkeys(range(100), 1) == shop.done
 
 
+async def test_sizes_are_learnt(url: str, store: Store) -> None:
+    """Where tasks should take so long their size follows from what earlier ones took.
+
+    No spec is too large for such a size.
+    """
+    shop, slot = Shop(specs(100)), keys.slot(GROUP, "acme/import")
+    await store.link.command("HSET", slot, "pace 1", "50")
+    async with workers.working(url, shop.jobs):
+        await builders.enqueue(store, run(tasks=Tasks(max_size=30, time_ms=1_000)))
+        await end(store)
+        learnt = float(await store.link.command("HGET", slot, "pace 1"))
+    few = [len(parts) for parts in shop.parts]
+
+    assert [20] * 5 == few
+    assert 25 <= learnt < 50
+
+
+async def test_specs_above_a_size_that_is_learnt(url: str, store: Store) -> None:
+    """Nobody wrote that size, so no spec is refused for it."""
+    shop = Shop(specs(3, size=50))
+    await store.link.command("HSET", keys.slot(GROUP, "acme/import"), "pace 1", "50")
+    async with workers.working(url, shop.jobs):
+        await builders.enqueue(store, run(tasks=Tasks(max_size=100, time_ms=1_000)))
+        told = await end(store)
+
+    assert "succeeded" == told.outcome
+    assert [1, 1, 1] == [len(parts) for parts in shop.parts]
+
+
 async def test_bad_spec(url: str, store: Store) -> None:
     """A planner whose spec is too large to be a task fails at once, and says what to do."""
     shop = Shop(specs(3, size=50))

@@ -23,6 +23,7 @@ NIGHTLY = """
         phases:
           - handler: billing.create
             max_task_size: 1000
+            task_time: 30s
             start_while_planning: true
           - handler: billing.send
             retry: {backoff: 1s}
@@ -60,7 +61,10 @@ def test_phases(tmp_path: Path) -> None:
     five = Retry(attempts=5)
 
     assert ("billing.create", five, 3_600_000) == (job.handler, job.retry, job.timeout_ms)
-    assert (("ConnectionError",), Tasks(max_size=1_000, early=True)) == (job.retry_on, job.tasks)
+    assert (("ConnectionError",), Tasks(max_size=1_000, time_ms=30_000, early=True)) == (
+        job.retry_on,
+        job.tasks,
+    )
     send = Phase(
         handler="billing.send",
         timeout_ms=3_600_000,
@@ -170,6 +174,8 @@ def test_over_a_template(tmp_path: Path) -> None:
          "expected a mapping of the handler's parameters, got a list", None),
         (f"phases: [{{handler: h, args: {{a: {LONG}}}}}, {{handler: i, args: {{a: {LONG}}}}}]",
          "args of the phases take 70,012 bytes; the limit is 60 KiB", LARGE_ADVICE),
+        ("handler: h, task_time: 5",
+         "expected a duration such as 30s, got the number 5", None),
         ("phases: [{handler: h, dead_task: x}]", "unknown dead_task `x`",
          "write `go_on` or `stop`"),
         ("handler: h, unsplittable: x", "unknown unsplittable `x`", "write `error` or `alone`"),

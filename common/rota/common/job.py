@@ -32,6 +32,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the tasks of a planner must keep to."""
 
     max_size: float = 0.0  # of one task, in the unit of the planner's sizes; 0 is no limit
+    time_ms: int = 0  # that one should take: its size follows once it is learnt; 0: never
     alone: bool = False  # a spec above it that can't be split is a task; else planning fails
     early: bool = False  # tasks run while planning goes on; else when all are planned
     at_once: bool = False  # a dead task stops the others; else they go on

@@ -53,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     early: bool
     at_once: bool
     stagger_ms: int
+    paced: bool  # whether it is to be learnt how long tasks take, by their size
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -111,6 +111,22 @@ local function pass(run, completion, result)
   end
 end
 
+-- Note how long a task took, and what it was; where that is to be learnt.
+local function take_time(f, run)
+  if not f.pace or not run.at then return end
+  call('HINCRBY', f.key, 'spent', int(now - run.at))
+  call('HINCRBYFLOAT', f.key, 'sized', call('HGET', P .. ':j:' .. run.id, 'size') or 0)
+end
+
+-- Keep with the job how long its tasks take for each unit of size: half of it as before.
+local function learn_pace(f)
+  local slot, name = slot_of(f.root), 'pace ' .. int(f.phase)
+  local r, old = call('HMGET', f.key, 'spent', 'sized'), call('HGET', slot, name)
+  local pace = tonumber(r[2] or 0) > 0 and r[1] / r[2] or 0
+  if old then pace = (pace + old) / 2 end
+  if pace > 0 then call('HSET', slot, name, string.format('%.9g', pace)) end
+end
+
 -- Take the run further if its last task is over.
 local function settle(f)
   local ended = f.succeeded + f.dead + f.cancelled
@@ -120,6 +136,7 @@ local function settle(f)
   local run = run_in('fanned', f.root)
   call('SREM', P .. ':fanned', f.root)
   local r = call('HMGET', P .. ':j:' .. f.root, 'verdict', 'report')
+  if f.pace then learn_pace(f) end
   fence = fence + 1  -- of our own: the planner's completion is not the one that ends the run
   run.fence = int(fence)
   if run.cancel or r[1] == 'cancelled' then
@@ -145,6 +162,7 @@ local function count_end(f, run, number, outcome, completion)
   elseif not is_over(f, number) then
     call('SETBIT', bits, number, 1)
     f[outcome] = call('HINCRBY', f.key, outcome, 1)
+    if outcome == 'succeeded' then take_time(f, run) end
     if outcome == 'dead' then keep_failure(f, run, number, completion) end
   end
 end

@@ -23,7 +23,7 @@ local function fan_of(root)
   local key = P .. ':f:' .. root
   local h = call('HMGET', key, 'phase', 'planned', 'succeeded', 'dead', 'cancelled', 'handler',
                  'attempts', 'early', 'at_once', 'stagger', 'next', 'short', 'fence', 'whole',
-                 'base')
+                 'base', 'pace')
   local r = h[1] and call('HMGET', P .. ':j:' .. root, 'state', 'tenant', 'due', 'priority',
                           'cancel', 'verdict', 'job') or {}
   if not r[1] then return nil end
@@ -31,7 +31,7 @@ local function fan_of(root)
              succeeded = tonumber(h[3]), dead = tonumber(h[4]), cancelled = tonumber(h[5]),
              handler = h[6], attempts = h[7], early = h[8] == '1', at_once = h[9] == '1',
              stagger = tonumber(h[10]), next = tonumber(h[11]), short = tonumber(h[12]),
-             fence = h[13], whole = h[14], base = tonumber(h[15]), state = r[1], tenant = r[2], due = r[3],
+             fence = h[13], whole = h[14], base = tonumber(h[15]), pace = h[16], state = r[1], tenant = r[2], due = r[3],
              priority = r[4] or 'normal', job = r[7]}
   f.stop = r[5] or r[6] or (f.at_once and f.dead > 0)
   fans[root] = f

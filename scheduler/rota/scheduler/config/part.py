@@ -15,6 +15,7 @@ from rota.scheduler.config.form import (
     RetryOn,
     Stagger,
     StartWhilePlanning,
+    TaskTime,
     Timeout,
     Unsplittable,
 )
@@ -122,6 +123,7 @@ class PhaseSpec(Spec, frozen=True, kw_only=True):
     retry: RetrySpec | UnsetType = UNSET
     retry_on: RetryOn | UnsetType = UNSET
     max_task_size: MaxTaskSize | UnsetType = UNSET
+    task_time: TaskTime | UnsetType = UNSET
     unsplittable: Unsplittable | UnsetType = UNSET
     start_while_planning: StartWhilePlanning | UnsetType = UNSET
     dead_task: DeadTask | UnsetType = UNSET

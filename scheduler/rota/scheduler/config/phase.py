@@ -100,6 +100,7 @@ def tasks(spec: PhaseSpec) -> Tasks:
     """Return what the tasks of a phase must keep to."""
     found = Tasks(
         max_size=size(first(spec.max_task_size, 0)),
+        time_ms=0 if isinstance(spec.task_time, UnsetType) else field.length(spec.task_time),
         alone=unsplittable(first(spec.unsplittable, "error")),
         early=flag(first(spec.start_while_planning, False)),
         at_once=dead_task(first(spec.dead_task, "go_on")),
