@@ -60,6 +60,8 @@ def describe(ctx: Context) -> dict[str, Any]:
         "fence",
         "cancelled",
         "missed_ms",
+        "phase",
+        "failure",
     ]
     return {name: getattr(ctx, name) for name in fields}
 
