@@ -72,10 +72,12 @@ function goes_on(run, outcome, completion)
   local record, f = P .. ':j:' .. run.id, run.phase and fan_of(run.id)
   if f and alive(f) > 0 then
     call('HSET', record, 'state', 'fanned', 'verdict', outcome, 'report', completion)
-    call('SADD', P .. ':fanned', run.id)
     f.state = 'fanned'
     stop_tasks(f)
-    if alive(f) > 0 then return true end
+    if alive(f) > 0 then
+      call('SADD', P .. ':fanned', run.id)
+      return true
+    end
   end
   local r = call('HMGET', record, 'failure', 'body', 'handler', 'attempts')
   if r[1] and outcome ~= 'cancelled' then
