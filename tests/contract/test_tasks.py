@@ -375,3 +375,13 @@ async def test_pace_is_learnt_on_request(store: Store) -> None:
 
     assert b"pace 1" not in slot
     assert "succeeded" == await fans.outcome(store)
+
+
+async def test_dead_planner_waits_for_no_task(store: Store) -> None:
+    """A run whose planner dies before one of its early tasks began is over: it waits for none."""
+    held = await fans.begin(store, tasks=Tasks(early=True))
+    await fans.plan(store, held, fans.tasks(3))
+    await builders.complete(store, held, "dead")
+
+    assert State.DEAD == await builders.state_of(store, held.job_id)
+    assert 0 == await store.link.command("EXISTS", keys.fanned(GROUP))
