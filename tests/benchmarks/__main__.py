@@ -14,6 +14,8 @@ COMMANDS = {
     "startup": "from the start of a scheduler until it leads, by definitions",
     "fairness": "shares, waits and the cost of a claim, on real processes",
     "scale": "two workers beside one; round trips for each job",
+    "tasks": "100,000 tasks beside plain no-op jobs; what planning takes, by specs",
+    "shards": "skewed shards, planned in four ways: tasks, planning, processing, balance",
 }
 
 

@@ -177,4 +177,4 @@ class Stage:
     async def _empty(self) -> bool:
         found = [await Catalog(self._link).counts(group) for group in self._groups]
         await asyncio.sleep(0.2)
-        return not any(each.queued + each.running + each.retrying for each in found)
+        return not any(each.queued + each.running + each.retrying + each.fanned for each in found)

@@ -19,6 +19,14 @@ def resident(pid: int) -> int:
     raise LookupError(f"the kernel does not tell the memory of {pid}")
 
 
+def peak(pid: int) -> int:
+    """Return the most bytes of memory that a process ever had, with what it shares."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(f"the kernel does not tell the memory of {pid}")
+
+
 def _own_cpu(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

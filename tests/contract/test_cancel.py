@@ -49,7 +49,7 @@ async def test_nothing_is_left(store: Store, state: State) -> None:
     await builders.shift(store, HOUR_MS)
     await store.sweep(GROUP)
 
-    assert (0, {}, 0, 0, 0, {}) == tuple(counts)
+    assert (0, {}, 0, 0, 0, 0, {}) == tuple(counts)
     assert [] == (await builders.claim(store)).runs
 
 

@@ -94,7 +94,7 @@ REQUESTS = [
         [b"noted", b"what is committed"],
     ),
     Request(Operation.ADOPT, State.QUEUED, State.RUNNING, [b"adopted"]),
-    Request(Operation.PLAN, State.RUNNING, State.RUNNING, [b"planned", b"0"]),
+    Request(Operation.PLAN, State.RUNNING, State.RUNNING, [b"planned", b"0", b""]),
     Request(Operation.ADVANCE, State.RUNNING, None, [b"completed"]),
     Request(Operation.COMPLETE, State.RUNNING, None, [b"completed"]),
     Request(Operation.RETRY, State.RUNNING, State.RETRYING, [b"retrying"]),

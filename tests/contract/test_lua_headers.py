@@ -176,6 +176,7 @@ def test_suffixes(name: str) -> None:
         keys.worker("g", ""),
         keys.done("g"),
         *(make("g", "") for make in FAN),
+        keys.fanned("g"),
         keys.handlers("g", ""),
         keys.claim("g", ""),
         keys.inbox("g", ""),

@@ -7,6 +7,7 @@ import pytest
 from rota.common import keys, message
 from rota.common.intervention import Intervention
 from rota.common.job import Tasks
+from rota.common.planning import Planned
 from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler.reconciler import Walk
@@ -79,8 +80,8 @@ async def test_batch_again(store: Store) -> None:
     held = await fans.begin(store)
     await fans.plan(store, held, fans.tasks(3))
 
-    assert (3, 0.0) == await fans.plan(store, held, fans.tasks(3))
-    assert (5, 0.0) == await fans.plan(store, held, fans.tasks(3), before=2)
+    assert Planned(3, 0.0) == await fans.plan(store, held, fans.tasks(3))
+    assert Planned(5, 0.0) == await fans.plan(store, held, fans.tasks(3), before=2)
     assert 5 == await store.link.command("ZCARD", keys.todo(GROUP, held.job_id))
 
 
@@ -89,7 +90,7 @@ async def test_gap_is_told(store: Store) -> None:
     held = await fans.begin(store)
     await fans.plan(store, held, fans.tasks(3))
 
-    assert (3, 0.0) == await fans.plan(store, held, fans.tasks(2), before=4)
+    assert Planned(3, 0.0) == await fans.plan(store, held, fans.tasks(2), before=4)
 
 
 async def test_planner_begins_anew(store: Store) -> None:
@@ -101,8 +102,8 @@ async def test_planner_begins_anew(store: Store) -> None:
     await builders.register(store, builders.WORKER, builders.HANDLER, fans.TASK)
     held = (await builders.claim(store)).runs[0]
 
-    assert (-1, 0.0) == await fans.plan(store, dead, fans.tasks(1), before=7)
-    assert (2, 0.0) == await fans.plan(store, held, fans.tasks(2))
+    assert Planned(-1, 0.0) == await fans.plan(store, dead, fans.tasks(1), before=7)
+    assert Planned(2, 0.0) == await fans.plan(store, held, fans.tasks(2))
     await fans.advance(store, held, 2)
     assert 2 == len(await fans.end_all(store))
     assert "succeeded" == await fans.outcome(store)
@@ -118,8 +119,8 @@ async def test_early_tasks(store: Store) -> None:
     await builders.register(store, builders.WORKER, builders.HANDLER, fans.TASK)
     held = (await builders.claim(store)).runs[0]
 
-    assert (3, 0.0) == await fans.planning(store, held).add(0, [])
-    assert (4, 0.0) == await fans.planning(store, held).add(3, [fans.task(4)])
+    assert Planned(3, 0.0) == await fans.planning(store, held).add(0, [])
+    assert Planned(4, 0.0) == await fans.planning(store, held).add(3, [fans.task(4)])
     await fans.advance(store, held, 4)
     assert 1 == len(await fans.end_all(store))
     assert "succeeded" == await fans.outcome(store)
@@ -302,7 +303,7 @@ async def test_early_tasks_outlive_their_planner(store: Store) -> None:
     assert State.DEAD == await builders.state_of(store, held.job_id)
     await Intervention(store).replay(GROUP, held.job_id)
     (again,) = await fans.claim_all(store, 1)
-    assert (40, 0.0) == await fans.planning(store, again).add(0, [])
+    assert Planned(40, 0.0) == await fans.planning(store, again).add(0, [])
 
 
 async def test_stagger(store: Store) -> None:
@@ -344,3 +345,43 @@ async def test_stalled_run_goes_on(store: Store, lost: Callable[[str, str], str]
 
     assert ("fan_stalled", held.job_id) in repairs
     assert "succeeded" == await fans.outcome(store)
+
+
+async def test_pace(store: Store) -> None:
+    """How long tasks take for each unit of size is learnt, and known when the next run plans.
+
+    Later runs weigh as much as all before.
+    """
+    rules = Tasks(time_ms=1_000)
+    paces = []
+    for number, seconds in enumerate((6, 12, 0)):
+        held = await fans.begin(store, number=number, tasks=rules)
+        paces.append((await fans.plan(store, held, fans.tasks(3))).pace)
+        await fans.advance(store, held, 3)
+        each = await fans.claim_all(store)
+        await builders.shift(store, seconds * 1_000)
+        for task in each:
+            await builders.complete(store, task)
+
+    assert [0, 3_000, 4_500] == [round(pace, -2) for pace in paces]
+
+
+async def test_pace_is_learnt_on_request(store: Store) -> None:
+    """A job that does not ask for it learns nothing."""
+    await fans.fan_out(store, 3)
+    for each in await fans.claim_all(store):
+        await builders.complete(store, each)
+    slot = await store.link.command("HKEYS", keys.slot(GROUP, "acme/import"))
+
+    assert b"pace 1" not in slot
+    assert "succeeded" == await fans.outcome(store)
+
+
+async def test_dead_planner_waits_for_no_task(store: Store) -> None:
+    """A run whose planner dies before one of its early tasks began is over: it waits for none."""
+    held = await fans.begin(store, tasks=Tasks(early=True))
+    await fans.plan(store, held, fans.tasks(3))
+    await builders.complete(store, held, "dead")
+
+    assert State.DEAD == await builders.state_of(store, held.job_id)
+    assert 0 == await store.link.command("EXISTS", keys.fanned(GROUP))

@@ -11,12 +11,15 @@ import pytest
 import structlog
 
 from rota.common.job import Retry
-from rota.common.message import JobRequest
+from rota.common.message import FailedTask, JobRequest, PhaseFailure
 from rota.worker import frame
 from rota.worker.children import Children, RemoteFailure
 from rota.worker.context import Context
 
 SUPPORT = Path(__file__).parent.parent / "support"
+FAILURE = PhaseFailure(
+    1, "orders.plan", "TasksFailed", "", 3, 1, (FailedTask("#1.2", "k", "", ""),)
+)
 PATIENCE = 20.0  # seconds until a probe gives up
 
 
@@ -48,7 +51,13 @@ def context(handler: str) -> Context:
         due_ms=1_795_399_200_000,
         fence=7,
         request=JobRequest(
-            tenant="acme", job="import", handler=handler, retry=Retry(attempts=5), missed=(1, 2)
+            tenant="acme",
+            job="import",
+            handler=handler,
+            retry=Retry(attempts=5),
+            missed=(1, 2),
+            phase=2,
+            failure=FAILURE,
         ),
     )
     return Context(run, run.request, structlog.get_logger(), deadline_ms=1_795_399_260_000)
@@ -118,6 +127,7 @@ async def test_context() -> None:
 
     ctx = context("describe")
     assert [1, 2] == described.pop("missed_ms")
+    assert FAILURE == msgspec.convert(described.pop("failure"), PhaseFailure)
     assert {name: getattr(ctx, name) for name in described} == described
     assert (2, 5, 7) == (described["attempt"], described["attempts"], described["fence"])
 

@@ -63,6 +63,18 @@ async def test_fits(store: Store, handler: str, args: dict[str, Any]) -> None:
     assert [] == found
 
 
+async def test_args_of_a_phase(store: Store) -> None:
+    """Each phase is held against the handler with its own args, not with the job's."""
+    good = Phase(handler="orders.import", args={"source": "ftp"})
+    bad = Phase(handler="orders.import", args={"source": 5})
+    (found,) = await compare(store, "db.vacuum", phases=(good, bad))
+
+    assert ("orders.import", "args.source: 5 is not of type 'string'") == (
+        found.handler,
+        found.reason,
+    )
+
+
 async def test_unserved(store: Store) -> None:
     """A handler that no worker serves is told with the job and its group."""
     (found,) = await compare(store, "mail.send")

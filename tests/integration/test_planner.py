@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rota.common import keys, message
+from rota.common.embedded import EmbeddedStore
 from rota.common.job import Phase, Retry, Tasks
 from rota.common.link import Link
 from rota.common.message import Completion, JobRequest
@@ -60,7 +61,9 @@ class Shop:
         self.called.append(f"shop.post {ctx.phase}")
 
     async def _mend(self, ctx: Context) -> None:
-        self.called.append("shop.mend")
+        assert ctx.failure is not None
+        for task in ctx.failure.tasks:
+            self.called.append(f"shop.mend {task.key} {task.kind} {task.message}")
 
 
 def specs(count: int, size: float = 1) -> list[TaskSpec]:
@@ -110,6 +113,35 @@ async def test_pieces_are_merged(url: str, store: Store) -> None:
     assert dict.fromkeys(range(100), 1) == shop.done
 
 
+async def test_sizes_are_learnt(url: str, store: Store) -> None:
+    """Where tasks should take so long their size follows from what earlier ones took.
+
+    No spec is too large for such a size.
+    """
+    shop, slot = Shop(specs(100)), keys.slot(GROUP, "acme/import")
+    await store.link.command("HSET", slot, "pace 1", "50")
+    async with workers.working(url, shop.jobs):
+        await builders.enqueue(store, run(tasks=Tasks(max_size=30, time_ms=1_000)))
+        await end(store)
+        learnt = float(await store.link.command("HGET", slot, "pace 1"))
+    few = [len(parts) for parts in shop.parts]
+
+    assert [20] * 5 == few
+    assert 25 <= learnt < 50
+
+
+async def test_specs_above_a_size_that_is_learnt(url: str, store: Store) -> None:
+    """Nobody wrote that size, so no spec is refused for it."""
+    shop = Shop(specs(3, size=50))
+    await store.link.command("HSET", keys.slot(GROUP, "acme/import"), "pace 1", "50")
+    async with workers.working(url, shop.jobs):
+        await builders.enqueue(store, run(tasks=Tasks(max_size=100, time_ms=1_000)))
+        told = await end(store)
+
+    assert "succeeded" == told.outcome
+    assert [1, 1, 1] == [len(parts) for parts in shop.parts]
+
+
 async def test_bad_spec(url: str, store: Store) -> None:
     """A planner whose spec is too large to be a task fails at once, and says what to do."""
     shop = Shop(specs(3, size=50))
@@ -136,7 +168,7 @@ async def test_phases(url: str, store: Store) -> None:
 
 
 async def test_failure_handler(url: str, store: Store) -> None:
-    """A phase with a dead task calls the failure handler once; then the run is dead."""
+    """A dead task leads to one call of the failure handler, told of it; then the run is dead."""
     shop = Shop(specs(5))
     shop.fail = {3}
     mend = Phase(handler="shop.mend")
@@ -147,7 +179,7 @@ async def test_failure_handler(url: str, store: Store) -> None:
     assert told.error
     assert ("dead", "TasksFailed") == (told.outcome, told.error.kind)
     assert "1 of 5 tasks are dead" == told.error.message
-    assert ["shop.part", "shop.mend"] == shop.called
+    assert ["shop.part", "shop.mend k Fatal it breaks"] == shop.called
 
 
 async def test_early_tasks(url: str, store: Store) -> None:
@@ -218,6 +250,40 @@ async def test_gate_opens_while_planning(url: str) -> None:
 
     assert ("succeeded", 1) == (told.outcome, told.attempt)
     assert opened
+    assert dict.fromkeys(range(2_500), 1) == done
+
+
+async def test_store_is_full_while_planning() -> None:
+    """A planner whose store is at maxmemory waits until there is room, and plans each task once."""
+    jobs, done = Jobs(), Counter[int]()
+    with EmbeddedStore() as server:
+        store = Store(Link(server.url))
+
+        async def refused() -> bool:
+            return "errorstat_OOM" in await store.link.command("INFO", "errorstats")
+
+        async def free() -> None:
+            await probe.found(refused, 10.0)
+            await store.link.command("CONFIG", "SET", "maxmemory", 0)
+
+        @jobs.planner("shop.plan", tasks="shop.part")
+        async def plan(ctx: Context) -> AsyncIterator[TaskSpec]:
+            for number in range(2_500):
+                if number == 1_200:
+                    await store.link.command("CONFIG", "SET", "maxmemory", 1)
+                yield TaskSpec(args={"n": number})
+
+        @jobs.handler("shop.part")
+        async def part(ctx: Context, parts: list[dict[str, int]]) -> None:
+            done.update(each["n"] for each in parts)
+
+        async with workers.working(server.url, jobs):
+            await builders.enqueue(store, run())
+            await free()
+            told = await end(store)
+        await store.link.close()
+
+    assert ("succeeded", 1) == (told.outcome, told.attempt)
     assert dict.fromkeys(range(2_500), 1) == done
 
 

@@ -12,7 +12,7 @@ from rota.common.state import State
 from rota.common.store import Store
 from rota.scheduler import output, status, status_page
 from rota.scheduler.status import Status
-from tests.support import builders
+from tests.support import builders, fans
 from tests.support.builders import DUE_MS, GROUP, Clock
 from tests.support.definitions import job
 
@@ -71,6 +71,25 @@ async def test_groups(store: Store) -> None:
         silver.held,
     )
     assert ["orders.import"] == silver.unserved
+
+
+async def test_fanned(store: Store) -> None:
+    """A run that waits for its tasks is counted until the last of them is over."""
+    catalog = Catalog(store.link)
+    await catalog.publish(GROUP, [job("acme/import", every="15m")])
+    await fans.fan_out(store, 3, phases=(fans.LATER,))
+    (before,) = (await status.gather(catalog)).groups
+    first, *others = await fans.claim_all(store)
+    await builders.complete(store, first)
+    (between,) = (await status.gather(catalog)).groups
+    for each in others:
+        await builders.complete(store, each)
+    (after,) = (await status.gather(catalog)).groups
+
+    assert [1, 1, 0] == [row.fanned for row in (before, between, after)]
+    assert [(3, 0), (0, 2), (1, 0)] == [
+        (row.queued, row.running) for row in (before, between, after)
+    ]
 
 
 async def test_tenants(store: Store) -> None:
@@ -166,7 +185,7 @@ async def test_tables(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert ["GROUPS", "WORKERS", "TENANTS", "RUNS"] == [
         title for title in text.split("\n") if title.isupper() and not title.startswith(" ")
     ]
-    assert ["gold", "2", "6", "1", "1", "1", "1", "1", "2", "-"] == line(text, "gold")
+    assert ["gold", "2", "6", "1", "1", "1", "0", "1", "1", "2", "-"] == line(text, "gold")
     assert "! group gold: no worker serves handler mail.write (1 run waits)" in text
     assert "! group silver: no worker serves handler orders.import (no run waits)" in text
     assert "w1" == line(text, "acme/running:")[-1]

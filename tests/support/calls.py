@@ -12,7 +12,7 @@ from rota.common.store import LEASE_MS, Store
 from tests.support import builders
 from tests.support.builders import GROUP, HANDLER, WORKER, Seeded
 
-_PLAN = Plan(handler=HANDLER, attempts=1, early=False, at_once=False, stagger_ms=0)
+_PLAN = Plan(handler=HANDLER, attempts=1, early=False, at_once=False, stagger_ms=0, paced=False)
 _LUA = resources.files("rota.common") / "lua"
 _APART = {*scripts.LIBRARY, scripts.SWITCH, scripts.PAUSE, scripts.BACKFILL}  # these stand alone
 SCRIPTS = sorted({file.name.removesuffix(".lua") for file in _LUA.iterdir()} - _APART)

@@ -61,6 +61,8 @@ def describe(ctx: Context) -> dict[str, Any]:
         "cancelled",
         "missed_ms",
         "deadline_ms",
+        "phase",
+        "failure",
     ]
     return {name: getattr(ctx, name) for name in fields}
 

@@ -231,6 +231,8 @@ class FanWalk:
             root = job_id.partition("#")[0]
             assert root in {job_id, *roots} or record[b"state"] == b"running", f"{job_id} is alone"
             assert record[b"state"] != b"fanned" or root in roots
+        fanned = {i.encode() for i, record in runs.items() if record[b"state"] == b"fanned"}
+        assert fanned == (told := set(space.get(keys.fanned(GROUP), ("", []))[1])), told
         for prefix in (keys.todo, keys.again, keys.live, keys.over, keys.died, keys.bad):
             assert set(_of(space, prefix(GROUP, ""))) <= set(roots)
 

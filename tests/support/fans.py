@@ -20,12 +20,13 @@ LATER = Phase(handler="orders.post", retry=Retry(attempts=2))
 MEND = Phase(handler="orders.mend", retry=Retry(attempts=1))
 
 
-def run(*, attempts: int = 3, **over: Any) -> Occurrence:
+def run(*, attempts: int = 3, number: int = 0, **over: Any) -> Occurrence:
     """Return a run whose request has these fields beside the usual ones."""
     request = JobRequest(
         tenant="acme", job="import", handler=HANDLER, retry=Retry(attempts=attempts), **over
     )
-    return builders.occurrence(body=message.encode(request), attempts=attempts)
+    body = message.encode(request)
+    return builders.occurrence(due_ms=builders.DUE_MS + number, body=body, attempts=attempts)
 
 
 def task(number: int, size: float = 1.0) -> Task:

@@ -44,6 +44,12 @@ def steps(plant: Plant) -> dict[str, list[int]]:
     return found
 
 
+def executed(plant: Plant) -> int:
+    """Return how many contracts were executed, in all steps."""
+    with closing(contracts.connect(plant.folder)) as database:
+        return int(database.execute("SELECT COUNT(*) FROM done").fetchone()[0])
+
+
 def outcome(plant: Plant) -> str:
     """Return how the run ended, or its state so far."""
     entries = plant.ask("runs", "acme/contracts")
@@ -67,22 +73,37 @@ def test_killed_planner(plant: Plant) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "kills"), [(1_500, 3), pytest.param(20_000, 20, marks=pytest.mark.long)]
+    ("count", "kills", "workers"),
+    [
+        (1_500, 3, 2),
+        pytest.param(20_000, 20, 2, marks=pytest.mark.long),
+        pytest.param(20_000, 40, 20, marks=pytest.mark.long),
+    ],
 )
-def test_killed_workers(plant: Plant, count: int, kills: int) -> None:
-    """Phases and their tasks survive kills at any time: each contract once in each phase."""
+def test_killed_workers(plant: Plant, count: int, kills: int, workers: int) -> None:
+    """Phases and their tasks survive kills at any time: each contract once in each phase.
+
+    With `-s` it tells how many attempts were repeated.
+    """
     plan = "{handler: contracts.plan}"
     close = "{handler: contracts.close}"
     what = f"phases: [{plan}, {plan}, {close}]"
     plant.start_sched(CONFIG.format(count=count, more="", what=what))
-    working = [plant.start_worker(APP, name=f"worker-{n}") for n in range(2)]
+    places = ("--concurrency", str(max(1, 20 // workers)))
+    working = [plant.start_worker(APP, *places, name=f"worker-{n}") for n in range(workers)]
     plant.ask("trigger", "acme/contracts")
     for number in range(kills):
         enough = 2 * count * number // (kills + 1)
-        waits.until(lambda: sum(map(len, steps(plant).values())) >= enough, 60.0)  # noqa: B023 - at once
+        waits.until(lambda: executed(plant) >= enough, 60.0)  # noqa: B023 - at once
         working.pop(0).kill()
-        working.append(plant.start_worker(APP, name=f"worker-{number + 2}"))
+        working.append(plant.start_worker(APP, *places, name=f"worker-{number + workers}"))
     waits.until(lambda: outcome(plant) == "succeeded", 90.0)
 
+    begun = (plant.folder / contracts.ATTEMPTS).read_text().splitlines()
+    tasks = len(set(begun))
+    print(
+        f"\n{count:,} contracts, twice, {tasks:,} tasks, {workers} workers, {kills} kills:"
+        f" {len(begun) - tasks} attempts repeated"
+    )
     everything = list(range(count))
     assert {"phase 1": everything, "phase 2": everything, "close": [2 * count]} == steps(plant)

@@ -21,10 +21,12 @@ async def test_tasks(url: str, store: Store) -> None:
     await builders.complete(store, second)
     table = await sched("tasks", held.job_id, url=url)
     data = (await sched("tasks", held.job_id, "-o", "json", url=url)).data
+    name, key, *_ = table.out.partition("DEAD")[2].splitlines()[2].split()
     none = await sched("tasks", "acme/import:none", url=url)
 
     assert f"{held.job_id}  phase 1: 100 tasks planned, 2 over (2%)" in table.out
     assert "1 succeeded, 1 dead; 1 running, 97 waiting" in table.out
+    assert (first.job_id.rpartition("#")[2], "key") == (name[1:], key)
     assert "#1.98" in table.out.partition("RUNNING")[2]
     assert (100, 1, 97) == (data["planned"], data["running"], data["waiting"])
     assert 5 == none.code

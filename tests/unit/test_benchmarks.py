@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 from tests.benchmarks import page
 from tests.benchmarks.contenders import APPS, CONTENDERS
 from tests.benchmarks.fires import Window
+from tests.benchmarks.shards import Size
 
 
 def test_every_contender_has_a_script() -> None:
@@ -20,6 +21,15 @@ def test_lateness_is_what_so_many_runs_did_not_exceed() -> None:
 
     assert [0, 2, 5] == [window.quantile(percent) for percent in (50, 99, 100)]
     assert 10 == round(window.us("sched"))
+
+
+def test_shards_are_skewed() -> None:
+    """All items are in a shard, and the second shard has half as many as the first."""
+    sizes = Size(110_000, 500, 400, 1.0, 2.5, 4, 4).sizes
+
+    assert (500, 110_000) == (len(sizes), sum(sizes))
+    assert 2 == round(sizes[0] / sizes[1], 1)
+    assert sizes == sorted(sizes, reverse=True)
 
 
 def test_a_page_shows_the_middle_and_the_spread() -> None:

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rota.common import message
 from rota.common.job import FREE, Job, Phase, Retry, Schedule, Tasks
 from rota.scheduler import config
 from rota.scheduler.config import InvalidConfig
-from rota.scheduler.config.field import NAME_ADVICE
+from rota.scheduler.config.field import LARGE_ADVICE, NAME_ADVICE
 from rota.scheduler.difference import fields
 from rota.scheduler.preview import describe
 from rota.scheduler.schedule import upcoming
@@ -22,6 +23,7 @@ NIGHTLY = """
         phases:
           - handler: billing.create
             max_task_size: 1000
+            task_time: 30s
             start_while_planning: true
           - handler: billing.send
             retry: {backoff: 1s}
@@ -59,7 +61,10 @@ def test_phases(tmp_path: Path) -> None:
     five = Retry(attempts=5)
 
     assert ("billing.create", five, 3_600_000) == (job.handler, job.retry, job.timeout_ms)
-    assert (("ConnectionError",), Tasks(max_size=1_000, early=True)) == (job.retry_on, job.tasks)
+    assert (("ConnectionError",), Tasks(max_size=1_000, time_ms=30_000, early=True)) == (
+        job.retry_on,
+        job.tasks,
+    )
     send = Phase(
         handler="billing.send",
         timeout_ms=3_600_000,
@@ -73,6 +78,57 @@ def test_phases(tmp_path: Path) -> None:
     assert (send, post) == job.phases
     assert Phase(handler="billing.mark", timeout_ms=3_600_000, retry=five) == job.on_failure
     assert ("billing.create", "billing.send", "billing.post", "billing.mark") == job.handlers
+
+
+LONG = "x" * 35_000
+ARGS = """
+      j:
+        every: 1d
+        args: {shops: 12, currency: EUR}
+        phases:
+          - {handler: a, args: {shops: 3}}
+          - {handler: b}
+          - {handler: c, args: {carriers: 5}}
+        on_failure: d
+"""
+
+
+def test_args_of_a_phase(tmp_path: Path) -> None:
+    """A phase has the job's args with its own over them; so has the first, and none else has those.
+
+    A worker is told those of the phase that it is to carry out.
+    """
+    (job,) = load(tmp_path, ARGS)
+    body = message.encode(message.request_for(job))
+    told = [message.decode_request(b"\x92" + body + bytes([phase])).args for phase in (2, 3, 4)]
+    usual = {"shops": 12, "currency": "EUR"}
+    wanted = [
+        ("a", usual | {"shops": 3}),
+        ("b", usual),
+        ("c", usual | {"carriers": 5}),
+        ("d", usual),
+    ]
+
+    assert wanted == job.calls
+    assert [args for _, args in wanted[1:]] == [msgspec.msgpack.decode(args) for args in told]
+
+
+def test_args_that_are_the_first_phases(tmp_path: Path) -> None:
+    """Args that all phases share are in a message once."""
+    jobs = "\n      j: {every: 1d, args: {a: 1}, phases: [{handler: a}, {handler: b}]}"
+    (job,) = load(tmp_path, jobs)
+
+    assert [None] == [phase.args for phase in job.phases]
+
+
+def test_changed_args_are_named(tmp_path: Path) -> None:
+    """A plan names the arg of the phase that changes."""
+    (old,), (new,) = (
+        load(tmp_path, ARGS),
+        load(tmp_path, ARGS.replace("carriers: 5", "carriers: 6")),
+    )
+
+    assert [("phases.3.args.carriers", 5, 6)] == fields(old, new)
 
 
 def test_one_handler(tmp_path: Path) -> None:
@@ -114,6 +170,12 @@ def test_over_a_template(tmp_path: Path) -> None:
         ("phases: [{}]", "missing field `handler`", None),
         ("phases: [{handler: h, retry_one: [X]}]", "unknown field `retry_one`",
          "did you mean `retry_on`?"),
+        ("phases: [{handler: h, args: [1]}]",
+         "expected a mapping of the handler's parameters, got a list", None),
+        (f"phases: [{{handler: h, args: {{a: {LONG}}}}}, {{handler: i, args: {{a: {LONG}}}}}]",
+         "args of the phases take 70,012 bytes; the limit is 60 KiB", LARGE_ADVICE),
+        ("handler: h, task_time: 5",
+         "expected a duration such as 30s, got the number 5", None),
         ("phases: [{handler: h, dead_task: x}]", "unknown dead_task `x`",
          "write `go_on` or `stop`"),
         ("handler: h, unsplittable: x", "unknown unsplittable `x`", "write `error` or `alone`"),

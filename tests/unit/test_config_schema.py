@@ -52,8 +52,8 @@ def test_the_schema_knows_every_field_and_no_other() -> None:
     assert ["between", "from", "reason", "to"] == fields["BlackoutSpec"]
     assert ["attempts", "backoff", "max_backoff"] == fields["RetrySpec"]
     phase = ["retry_on", "max_task_size", "unsplittable", "start_while_planning", "dead_task",
-             "stagger"]  # fmt: skip
-    assert sorted(["handler", "timeout", "retry", *phase]) == fields["PhaseSpec"]
+             "stagger", "task_time"]  # fmt: skip
+    assert sorted(["handler", "timeout", "retry", "args", *phase]) == fields["PhaseSpec"]
     assert sorted(
         ["handler", "cron", "every", "after", "at", "between", "phase", "jitter", "args",
          "timezone", "dst", "blackout", "timeout", "kill_after", *rules, "retry", "priority",

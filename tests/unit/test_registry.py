@@ -253,6 +253,12 @@ def test_no_planners() -> None:
     assert "its first parameter" in planner_error(_without_context)
 
 
+def test_no_planner_in_a_child_process() -> None:
+    """A planner that asks for a child process is refused when it is registered, and told why."""
+    with pytest.raises(HandlerError, match=r"'a.plan': no planner runs in a child process"):
+        Jobs().planner("a.plan", tasks="a.part", isolation="process")(_without_context)
+
+
 def _without_context() -> Iterator[TaskSpec]:
     yield TaskSpec()
 

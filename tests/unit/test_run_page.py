@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from rota.common.fan_out import Counts
 from rota.common.ledger import Attempts
 from rota.common.progress import Mark, Skip, Sum, Tally
 from rota.scheduler import live_run, run_page
@@ -47,6 +48,26 @@ def test_bar() -> None:
 
     assert f"{RUN}  running, attempt 1 of 3, 2m00s, by w1" == head
     assert f"  [{'#' * 15}{'.' * 15}]  50%  500 of 1,000  10/s  49.0s left" == bar
+
+
+def test_tasks() -> None:
+    """A run that waits for its tasks has a bar of those, with rate and rest; it tells the dead."""
+    tasks = Counts(phase=2, planned=80, succeeded=58, dead=2, cancelled=0, whole=True)
+    told = run(None, outcome="fanned")
+    told = msgspec.structs.replace(told, tasks=tasks, phase="phase 2 of 3, orders.plan")
+    head, bar = run_page.lines(told)
+
+    assert f"{RUN}  fanned, attempt 1 of 3, 2m00s, by w1, phase 2 of 3, orders.plan" == head
+    assert f"  [{'#' * 22}{'.' * 8}]  75%  60 of 80 tasks  2 dead  0.5/s  40.0s left" == bar
+
+
+def test_tasks_that_are_being_planned() -> None:
+    """While planning goes on nobody knows of how many these are a part."""
+    tasks = Counts(phase=1, planned=1_500, succeeded=3, dead=0, cancelled=0, whole=False)
+
+    assert "1,500 tasks planned so far, 3 over" == run_page.tasks(
+        msgspec.structs.replace(run(None), tasks=tasks)
+    )
 
 
 def test_phase_and_no_total() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rota.common.catalog import Slot
 from rota.common.errors import UsageError
-from rota.common.job import Job, backfill_id, job_id
+from rota.common.job import Job, Phase, backfill_id, job_id
 from rota.common.ledger import Attempts, Entry, Missed, Outcome, Stretch
 from rota.scheduler import history, why
 from rota.scheduler.history import History
@@ -112,6 +112,32 @@ def test_dead() -> None:
 def test_outcomes(entry: Entry, expected: str) -> None:
     """Of whatever kept an occurrence from being done one reads what it was."""
     assert expected in told(known(entry), "2026-11-23T02:00")
+
+
+PHASED = job(cron="0 2 * * *", phases=(Phase(handler="b"), Phase(handler="c")))
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ({"outcome": "fanned", "phase": 2}, "waiting for its tasks in phase 2 of 3, b"),
+        ({"outcome": "running"}, "running in phase 1 of 3, orders.import"),
+        ({"outcome": "queued", "phase": 2, "mending": True}, "queued; phase 2 of 3, b, has failed"),
+    ],
+)
+def test_phase_in_flight(over: dict[str, Any], expected: str) -> None:
+    """Of a run with several phases one reads in which one it is."""
+    assert expected in told(known(current=run(ended_ms=0, **over), each=PHASED))
+
+
+def test_phase_that_failed() -> None:
+    """Of a dead run one reads which phase failed; where there is but one, nothing of phases."""
+    dead = run(outcome="dead", phase=3)
+
+    assert "died in phase 3 of 3, c, with attempt 1" in told(known(dead, each=PHASED))
+    assert "phase 3 of 3, c" == history.rows(known(dead, each=PHASED), 1)[0][-1]
+    assert "phase" not in told(known(dead))
+    assert "phase" not in told(known(run(), each=PHASED))
 
 
 def test_in_the_way() -> None:

@@ -61,6 +61,7 @@ class GroupCounts(NamedTuple):
     held: dict[str, int]  # by handler that no worker serves
     running: int
     retrying: int
+    fanned: int  # that wait for their tasks
     dead: int
     repairs: dict[str, int]  # of what can't happen, so far, by kind; see `reconcile.lua`
 
@@ -150,13 +151,16 @@ class Catalog:
         )
         held = await self._link.many([("LLEN", keys.hold(group, handler)) for handler in handlers])
         sizes = [keys.leases(group), keys.retries(group), keys.dead(group)]
-        running, retrying, dead = await self._link.many([("ZCARD", key) for key in sizes])
+        running, retrying, dead, fanned = await self._link.many(
+            [*(("ZCARD", key) for key in sizes), ("SCARD", keys.fanned(group))]
+        )
         repairs = await self._link.command("HGETALL", keys.repairs(group))
         return GroupCounts(
             queued=sum(queued.values()),
             held={handler: n for handler, n in zip(handlers, held, strict=True) if n},
             running=running,
             retrying=retrying,
+            fanned=fanned,
             dead=dead,
             repairs={kind.decode(): int(n) for kind, n in sorted(repairs.items())},
         )

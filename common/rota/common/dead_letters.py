@@ -54,10 +54,11 @@ class DeadLetters:
         body, failed = await self._link.command("HMGET", key, "body", "failed")
         if not body:
             return {}
-        request = message.decode_request(body)
+        number = msgspec.msgpack.decode(failed)[0] if failed else 0
+        request = message.decode_phase(body, number) if number else message.decode_request(body)
         data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(request, args=b""))
-        if failed:
-            data["phase"], data["handler"], _ = msgspec.msgpack.decode(failed)
+        if number:
+            data["phase"] = number
         return data | {"args": msgspec.msgpack.decode(request.args)}
 
 

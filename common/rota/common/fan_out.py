@@ -9,7 +9,6 @@ from rota.common.link import Link
 
 _COUNTS = ("phase", "planned", "succeeded", "dead", "cancelled", "whole")
 _FIELDS = ("state", "size", "attempt", "worker", "at")
-_failure = msgspec.msgpack.Decoder(tuple[str, str, int, str, int])
 
 
 class LiveTask(NamedTuple):
@@ -32,6 +31,34 @@ class DeadTask(NamedTuple):
     attempt: int
     worker: str
     died_ms: int
+    key: str = ""  # the shard that it belongs to
+
+
+class Counts(NamedTuple):
+    """How far the tasks of a run are."""
+
+    phase: int
+    planned: int  # so far
+    succeeded: int
+    dead: int
+    cancelled: int
+    whole: bool  # whether `planned` is all of them
+
+    @property
+    def over(self) -> int:
+        """Return how many have ended."""
+        return self.succeeded + self.dead + self.cancelled
+
+
+async def counts(group: str, job_id: str, link: Link) -> Counts | None:
+    """Return how far the tasks of a run are; None if it has none."""
+    row = await link.command("HMGET", keys.fan(group, job_id), *_COUNTS)
+    return _counts(row) if row[0] else None
+
+
+def _counts(row: list[bytes | None]) -> Counts:
+    phase, planned, succeeded, dead, cancelled, whole = (int(value or 0) for value in row)
+    return Counts(phase, planned, succeeded, dead, cancelled, bool(whole))
 
 
 class FanOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +89,7 @@ class FanOut(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read(group: str, job_id: str, link: Link) -> FanOut | None:
     """Return what a run has fanned out into; None if it has no tasks."""
-    counts, live, bad, time = await link.pipeline(
+    row, live, bad, time = await link.pipeline(
         [
             ("HMGET", keys.fan(group, job_id), *_COUNTS),
             ("SMEMBERS", keys.live(group, job_id)),
@@ -70,21 +97,16 @@ async def read(group: str, job_id: str, link: Link) -> FanOut | None:
             ("TIME",),
         ]
     )
-    if counts[0] is None:
+    if row[0] is None:
         return None
-    phase, planned, succeeded, dead, cancelled, whole = (int(value or 0) for value in counts)
-    prefix = f"{job_id}#{phase}."
+    found = _counts(row)
+    prefix = f"{job_id}#{found.phase}."
     return FanOut(
         job_id=job_id,
-        phase=phase,
-        planned=planned,
-        whole=bool(whole),
-        succeeded=succeeded,
-        dead=dead,
-        cancelled=cancelled,
+        **found._asdict(),
         live=await _live(group, [f"{prefix}{number.decode()}" for number in live], link),
         failures=[
-            DeadTask(f"{prefix}{number}", *_failure.decode(packed))
+            DeadTask(f"{prefix}{number}", *msgspec.msgpack.decode(packed))
             for number, packed in sorted((int(n), packed) for n, packed in bad.items())
         ],
         now_ms=clock.of_store(time),

@@ -32,6 +32,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the tasks of a planner must keep to."""
 
     max_size: float = 0.0  # of one task, in the unit of the planner's sizes; 0 is no limit
+    time_ms: int = 0  # that one should take: its size follows once it is learnt; 0: never
     alone: bool = False  # a spec above it that can't be split is a task; else planning fails
     early: bool = False  # tasks run while planning goes on; else when all are planned
     at_once: bool = False  # a dead task stops the others; else they go on
@@ -49,6 +50,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry = RETRY
     retry_on: tuple[str, ...] = ()  # names of errors; others are final. None: all are tried again
     tasks: Tasks = FREE
+    args: dict[str, Any] | None = None  # instead of those of the first phase; None: these
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,7 +95,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     handler: str  # the name that a worker registered, never an import path
     schedule: Schedule
     blackouts: tuple[Blackout, ...] = ()  # the tenant's and the defaults', or the job's own
-    args: dict[str, Any] = {}  # checked by the handler's own types before it is called
+    args: dict[
+        str, Any
+    ] = {}  # of the first phase; checked by the handler's own types before it is called
     timeout_ms: int = TIMEOUT_MS  # how long one attempt may run
     kill_after_ms: int = KILL_AFTER_MS  # how long it may take to end when it is told to
     retry: Retry = RETRY
@@ -111,10 +115,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: Priority = "normal"  # among the queued runs of its own tenant
 
     @property
+    def calls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return handler and args of each phase and, as the last, of the one for failures."""
+        later = (*self.phases, *([self.on_failure] if self.on_failure else []))
+        own = [(each.handler, self.args if each.args is None else each.args) for each in later]
+        return [(self.handler, self.args), *own]
+
+    @property
     def handlers(self) -> tuple[str, ...]:
         """Return the handlers of all phases, and the one for failures, each once."""
-        all_phases = (*self.phases, *([self.on_failure] if self.on_failure else []))
-        return tuple(dict.fromkeys((self.handler, *(phase.handler for phase in all_phases))))
+        return tuple(dict.fromkeys(handler for handler, _ in self.calls))
 
     @property
     def ref(self) -> str:

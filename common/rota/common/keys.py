@@ -60,7 +60,8 @@ def slot(group: str, ref: str) -> str:
     run (the last one that was accepted, while it is in flight), at (since when the job has been
     busy with it, ms), due (the cursor, ms); of the last end ended (ms), outcome, last and fence;
     how its runs fare: ok (when one succeeded last, ms), failures and failed (how many in a row
-    died since, and when the last did, ms).
+    died since, and when the last did, ms); and `pace N`, ms that its tasks took in phase N for each
+    unit of their size, if that is to be learnt.
     """
     return f"{root(group)}:s:{ref}"
 
@@ -91,7 +92,8 @@ def fan(group: str, job_id: str) -> str:
     phase, fence (of its planner), planned, base (their numbers begin behind it), whole (once all
     are planned), and how many tasks have succeeded, are dead and cancelled; handler, attempts,
     request, early, at_once and stagger (ms) of its tasks; next (when one may start, ms), short
-    (those queued too few). All keys of a fan-out live as long as this one.
+    (those queued too few). Where their time is to be learnt pace, as the slot had it, and spent
+    (ms) and sized of those that succeeded. All keys of a fan-out live as long as this one.
     """
     return f"{root(group)}:f:{job_id}"
 
@@ -127,6 +129,11 @@ def died(group: str, job_id: str) -> str:
 def bad(group: str, job_id: str) -> str:
     """Return the HASH of why tasks are dead, the first 100, by number. Gone with the fan-out."""
     return f"{root(group)}:bad:{job_id}"
+
+
+def fanned(group: str) -> str:
+    """Return the SET of runs that wait for their tasks. Gone when empty."""
+    return f"{root(group)}:fanned"
 
 
 def queue(group: str, tenant: str, ring: str = "", priority: str = "normal") -> str:

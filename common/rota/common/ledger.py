@@ -7,7 +7,7 @@ kept is bounded, by the last entries and by days: see `rota.common.retention`.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -76,6 +76,8 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     replays: int = 0  # how often it was a dead letter, and was replayed
     way: str = ""  # job_id of the run in favour of which it is gone
     units: list[Sum] = []  # of its work, all attempts together; of at most four kinds
+    phase: int = 0  # in which it is, was cancelled or has failed; 0: in its only one, or unknown
+    mending: bool = False  # whether the handler for failures is at it
 
     @property
     def is_backfill(self) -> bool:
@@ -124,6 +126,7 @@ class _Run(msgspec.Struct, array_like=True, tag=1):
     replays: int = 0
     way: str = ""
     units: list[Sum] = []
+    phase: int = 0
 
 
 class _Stretch(msgspec.Struct, array_like=True, tag=2):
@@ -136,7 +139,9 @@ class _Stretch(msgspec.Struct, array_like=True, tag=2):
     noted_after_ms: int
 
 
+_FIELDS = ("state", "due", "queued", "at", "attempt", "worker", "past", "units", "phase", "failed")
 _decoder = msgspec.msgpack.Decoder(_Run | _Stretch)
+_failed = msgspec.msgpack.Decoder(tuple[int, str, Any])  # phase, handler, attempts
 _past = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, str]], int])
 
 
@@ -160,8 +165,7 @@ class Ledger:
 
     async def current(self, group: str, run_id: str) -> Attempts | None:
         """Return a run that is in flight; its outcome is its state so far."""
-        fields = ("state", "due", "queued", "at", "attempt", "worker", "past", "units")
-        row = await self._link.command("HMGET", keys.run(group, run_id), *fields)
+        row = await self._link.command("HMGET", keys.run(group, run_id), *_FIELDS)
         return _in_flight(run_id, row) if row[0] and State(row[0].decode()) in IN_FLIGHT else None
 
     async def group(self, ref: str, groups: Sequence[str]) -> str | None:
@@ -174,7 +178,9 @@ class Ledger:
 
 
 def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
-    state, due, queued, at, attempt, worker, past, units = (value or b"" for value in row)
+    state, due, queued, at, attempt, worker, past, units, phase, failed = (
+        value or b"" for value in row
+    )
     first_ms, errors, replays = _past.decode(past) if past else (0, [], 0)
     queued_ms, ahead, others = _queued(queued.decode(), int(due or 0))
     return Attempts(
@@ -192,6 +198,8 @@ def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
         errors=errors,
         replays=replays,
         units=progress.sums(units),
+        phase=_failed.decode(failed)[0] if failed else int(phase or 0),
+        mending=bool(failed),
     )
 
 
@@ -242,6 +250,7 @@ def _attempts(ref: str, raw: _Run) -> Attempts:
         replays=raw.replays,
         way=f"{ref}:{raw.way}" if raw.way else "",
         units=raw.units,
+        phase=raw.phase,
     )
 
 

@@ -26,6 +26,27 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     size: float = 0.0  # in the unit of the planner's sizes
 
 
+class FailedTask(msgspec.Struct, frozen=True, array_like=True):
+    """A task whose attempts are spent."""
+
+    job_id: str  # RUN#PHASE.NUMBER
+    key: str  # the shard that it belongs to
+    kind: str  # of its last error
+    message: str  # at most 100 bytes
+
+
+class PhaseFailure(msgspec.Struct, frozen=True, array_like=True):
+    """What failed, for the handler that is called for it. `phases.lua` writes it."""
+
+    phase: int  # from 1 on
+    handler: str
+    kind: str  # of the error that ended it: a class's name, or such as Timeout, TasksFailed
+    message: str  # its text
+    planned: int = 0  # tasks of that phase
+    dead: int = 0  # of these
+    tasks: tuple[FailedTask, ...] = ()  # the first ten that are dead
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all tasks of a planner. `plan.lua` reads it."""
 
@@ -34,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     early: bool
     at_once: bool
     stagger_ms: int
+    paced: bool  # whether it is to be learnt how long tasks take, by their size
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,9 +80,10 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phases: tuple[Phase, ...] = ()  # behind the first one
     on_failure: Phase | None = None
     in_time: bool = False  # a call that somebody waits for: it ends when it might begin no more
-    # These two are told beside the request, in front and behind: see `decode_request`.
+    # These are told beside the request, in front and behind: see `decode_request`.
     phase: int = 1
     task: Task | None = None
+    failure: PhaseFailure | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,12 +122,13 @@ class _Step(msgspec.Struct, frozen=True, array_like=True):
     request: JobRequest
     phase: int
     task: Task | None = None
+    failure: PhaseFailure | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
 _request = msgspec.msgpack.Decoder(JobRequest)
 _step = msgspec.msgpack.Decoder(_Step)
-_ARRAYS = (b"\x92", b"\x93")  # what a msgpack array of two or three begins with
+_ARRAYS = (b"\x92", b"\x93", b"\x94")  # what a msgpack array of two to four begins with
 _completion = msgspec.msgpack.Decoder(Completion)
 
 
@@ -116,8 +140,8 @@ def encode(message: Any) -> bytes:
 def decode_request(body: bytes) -> JobRequest:
     """Return the request in `body`; raises `ValueError` if malformed or of another version.
 
-    A body is a request; or an array of a request, the number of a phase, and perhaps a task. The
-    request is returned as it is for that phase or task.
+    A body is a request; or an array of a request, the number of a phase, and perhaps a task, or
+    what failed. The request is returned as it is for that phase or task.
     """
     try:
         stepped = body.startswith(_ARRAYS)
@@ -127,6 +151,12 @@ def decode_request(body: bytes) -> JobRequest:
     if request.v != VERSION:
         raise ValueError(f"request of version {request.v}; this worker knows version {VERSION}")
     return request
+
+
+def decode_phase(body: bytes, number: int) -> JobRequest:
+    """Return the request in `body` as it is for another phase, from 1 on; raises as above."""
+    request = _step.decode(body).request if body.startswith(_ARRAYS) else decode_request(body)
+    return request if number == 1 else _stepped(_Step(request, number))
 
 
 def _stepped(step: _Step) -> JobRequest:
@@ -140,7 +170,9 @@ def _stepped(step: _Step) -> JobRequest:
     return msgspec.structs.replace(
         request,
         phase=number,
+        failure=step.failure,
         handler=phase.handler,
+        args=request.args if phase.args is None else msgspec.Raw(_encoder.encode(phase.args)),
         timeout_ms=phase.timeout_ms,
         retry=phase.retry,
         retry_on=phase.retry_on,

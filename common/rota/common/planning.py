@@ -17,6 +17,7 @@ class Planned(NamedTuple):
 
     tasks: int  # how many there are; -1 if the run is no longer ours
     wait_s: float  # seconds until the group's gate closes, and nothing was done; 0 if it is closed
+    pace: float = 0.0  # ms that earlier tasks took for each unit of their size; 0 if unknown
 
 
 class Planning:
@@ -32,6 +33,7 @@ class Planning:
             early=rules.early,
             at_once=rules.at_once,
             stagger_ms=rules.stagger_ms,
+            paced=rules.time_ms > 0,
         )
         self._fixed = (message.encode(plan), message.encode(_for_each(request, handler)))
 
@@ -46,8 +48,10 @@ class Planning:
         (answer,) = await self._store.ask([(Operation.PLAN, self._run.group, args)])
         if answer.wait_ms:
             return Planned(0, answer.wait_ms / 1000)
-        word, tasks_there = answer.values
-        return Planned(int(tasks_there) if word == b"planned" else -1, 0.0)
+        word, tasks_there, *pace = answer.values
+        if word != b"planned":
+            return Planned(-1, 0.0)
+        return Planned(int(tasks_there), 0.0, float(pace[0] or 0))
 
 
 def _for_each(request: JobRequest, handler: str) -> JobRequest:

@@ -84,7 +84,7 @@ class Groups:
         """
         for group in sorted((known | self._members.keys()) - self._wanted):
             counts = await self._catalog.counts(group)
-            waiting = counts.queued + sum(counts.held.values()) + counts.retrying
+            waiting = counts.queued + sum(counts.held.values()) + counts.retrying + counts.fanned
             if group in known and (waiting or counts.running):
                 self._idle.discard(group)
                 await self._add(group)

@@ -181,13 +181,24 @@ def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
         None if waited is None else span(max(0, waited)),
         None if took is None or entry.outcome in ("queued", "held", "retrying") else span(took),
         entry.worker or None,
-        _note(entry),
+        _note(history.job, entry),
     )
 
 
-def _note(entry: Attempts) -> str:
+def phase_of(job: Job | None, entry: Attempts) -> str:
+    """Return which phase a run is in, or has failed in; empty where there is but one."""
+    if job is None or not job.phases or entry.outcome == Outcome.SUCCEEDED:
+        return ""
+    number = entry.phase or (1 if entry.ended_ms == 0 else 0)
+    handler = job.calls[number - 1][0] if 0 < number <= len(job.phases) + 1 else ""
+    text = f"phase {number} of {len(job.phases) + 1}, {handler}" if handler else ""
+    return f"{text}, has failed" if entry.mending and text else text
+
+
+def _note(job: Job | None, entry: Attempts) -> str:
     notes = [asked] if (asked := _asked(entry)) else []
     notes += ["replayed"] if entry.replays else []
+    notes += [phase_of(job, entry)] if phase_of(job, entry) else []
     notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
     notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
     notes += [summary(each) for each in entry.units]

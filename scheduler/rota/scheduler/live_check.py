@@ -26,19 +26,29 @@ async def compare(config: Config, catalog: Catalog) -> list[Mismatch]:
         workers = await catalog.live_workers(group)
         served[group] = {handler.name: handler for w in workers for handler in w.handlers}
     found = (
-        _mismatch(job, name, served[job.group]) for job in config.jobs for name in job.handlers
+        _mismatch(job, name, args, served[job.group])
+        for job in config.jobs
+        for name, args in _calls(job)
     )
     return [mismatch for mismatch in found if mismatch is not None]
 
 
-def _mismatch(job: Job, name: str, served: dict[str, HandlerInfo]) -> Mismatch | None:
+def _calls(job: Job) -> list[tuple[str, dict[str, Any]]]:
+    """Return what a job calls, each handler with each of its args once."""
+    calls = job.calls
+    return [call for number, call in enumerate(calls) if call not in calls[:number]]
+
+
+def _mismatch(
+    job: Job, name: str, args: dict[str, Any], served: dict[str, HandlerInfo]
+) -> Mismatch | None:
     handler = served.get(name)
     if handler is None:
         reason = f"no worker in group {job.group} serves this handler"
     elif handler.tasks and handler.tasks not in served:
         reason = f"no worker in group {job.group} serves {handler.tasks}, which is to do its tasks"
     else:
-        reason = _argument_error(job.args, handler.schema)
+        reason = _argument_error(args, handler.schema)
     return Mismatch(job=job.ref, handler=name, reason=reason) if reason else None
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 
-from rota.common import clock, keys, progress
+from rota.common import clock, fan_out, keys, progress
 from rota.common.catalog import Catalog
 from rota.common.errors import NotFound
+from rota.common.fan_out import Counts
 from rota.common.ledger import Attempts, Entry
 from rota.common.link import Link
 from rota.common.progress import Mark, Sum, Tally
@@ -25,6 +26,8 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     entry: Attempts  # its outcome is the run's state, as long as it is in flight
     attempts: int = 0  # how many there may be; 0 if nobody knows any more
+    phase: str = ""  # which one it is in, of several
+    tasks: Counts | None = None  # of its phase, if it was planned
     mark: Mark | None = None  # what a handler told last of its progress
     tallies: list[Tally] = []  # of units; none if only the sums are left
     noted_ms: int = 0  # when one of both was written
@@ -78,6 +81,14 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return max(0, (self.mark.total - self.done) / self.mark.rate - self.silent_ms / 1000)
 
+    @property
+    def task_rate(self) -> float:
+        """Return how many tasks ended each second, since their planner began; 0 if unknown."""
+        since_ms = self.now_ms - self.entry.claimed_ms
+        if self.tasks is None or self.entry.outcome != "fanned" or self.entry.replays:
+            return 0.0
+        return 1000 * self.tasks.over / since_ms if since_ms > 0 else 0.0
+
 
 async def read(job_id: str, link: Link) -> LiveRun:
     """Return what the store knows of a run; raises `NotFound` if that is nothing."""
@@ -96,6 +107,8 @@ async def read(job_id: str, link: Link) -> LiveRun:
         group=found.group,
         entry=entries[0],
         attempts=int(record.get("attempts", 0)),
+        phase=history.phase_of(found.job, entries[0]),
+        tasks=await fan_out.counts(found.group, job_id, link),
         mark=progress.mark(record.get("progress", b"")),
         tallies=_tallies(packed),
         noted_ms=int(record.get("noted", 0)),
@@ -125,7 +138,15 @@ def as_data(run: LiveRun) -> dict[str, Any]:
         }
     units = [msgspec.to_builtins(_named(each)) for each in run.sums]
     data = history.data_of(run.entry)
-    return {**data, "group": run.group, "of": run.attempts, "progress": told, "units": units}
+    tasks = run.tasks and run.tasks._asdict()
+    return {
+        **data,
+        "group": run.group,
+        "tasks": tasks,
+        "of": run.attempts,
+        "progress": told,
+        "units": units,
+    }
 
 
 def _named(each: Sum) -> dict[str, Any]:

@@ -12,7 +12,7 @@ _WHOLE = 10  # a second, from which on a rate is told in whole numbers
 def lines(run: LiveRun) -> list[str]:
     """Return all that is to be told of a run."""
     told = [head(run)]
-    told += [f"  {bar(run)}"] if run.mark else []
+    told += [f"  {each}" for each in (tasks(run), bar(run)) if each]
     told += [f"  {_sum(each)}" for each in run.sums]
     told += [line for tally in run.tallies for line in _skips(tally)]
     told += [f"  failed: {': '.join(filter(None, error))}" for error in run.entry.errors]
@@ -31,6 +31,7 @@ def head(run: LiveRun) -> str:
     if entry.claimed_ms and entry.outcome not in ("queued", "held", "retrying"):
         parts.append(span(max(0, (entry.ended_ms or run.now_ms) - entry.claimed_ms)))
     parts += [f"by {entry.worker}"] if entry.worker else []
+    parts += [run.phase] if run.phase else []
     parts += [reason(entry)] if reason(entry) else []
     return f"{run.job_id}  {', '.join(parts)}"
 
@@ -42,13 +43,32 @@ def bar(run: LiveRun) -> str:
         return ""
     parts = [f"{mark.phase}:"] if mark.phase else []
     if mark.total:
-        share = min(1.0, run.done / mark.total)
-        filled = int(share * _BAR)
-        parts += [f"[{'#' * filled}{'.' * (_BAR - filled)}]", f"{int(share * 100):>3}%"]
-        parts.append(f" {run.done:,} of {mark.total:,}")
+        parts.append(f"{_drawn(run.done, mark.total)} {run.done:,} of {mark.total:,}")
     else:
         parts.append(f"{run.done:,}")
     return " ".join(parts) + "".join(f"  {part}" for part in _pace(run, mark))
+
+
+def tasks(run: LiveRun) -> str:
+    """Return how far the tasks of a run are, in one line; empty if it has none."""
+    found = run.tasks
+    if found is None or not found.planned:
+        return ""
+    if not found.whole:
+        return f"{found.planned:,} tasks planned so far, {found.over:,} over"
+    parts = [f"{_drawn(found.over, found.planned)} {found.over:,} of {found.planned:,} tasks"]
+    parts += [f"{found.dead:,} dead"] if found.dead else []
+    if run.task_rate and found.over < found.planned:
+        rest_ms = 1000 * (found.planned - found.over) / run.task_rate
+        parts += [f"{rate(run.task_rate)}/s", f"{span(round(rest_ms))} left"]
+    return "  ".join(parts)
+
+
+def _drawn(done: int, total: int) -> str:
+    """Return a bar, and the percentage."""
+    share = min(1.0, done / total)
+    filled = int(share * _BAR)
+    return f"[{'#' * filled}{'.' * (_BAR - filled)}] {int(share * 100):>3}% "
 
 
 def _pace(run: LiveRun, mark: Mark) -> list[str]:

@@ -9,6 +9,8 @@ from rota.scheduler import live_run, run_page
 from rota.scheduler.live_run import LiveRun
 from rota.scheduler.output import printable
 
+_STEPS = 20  # of the tasks of a run, each of which is told
+
 
 class Screen:
     """What was drawn last, so that it can be drawn over, or need not be told again."""
@@ -30,7 +32,9 @@ class Screen:
             self._drawn = [_line(run)]
         elif self._drawn != [_line(run)]:
             self._drawn = [_line(run)]
-            sys.stdout.write(f"{run_page.head(run)}\n  {printable(run_page.bar(run))}\n")
+            sys.stdout.write(
+                f"{run_page.head(run)}\n  {printable(run_page.tasks(run) or run_page.bar(run))}\n"
+            )
         sys.stdout.flush()
 
 
@@ -50,4 +54,8 @@ class Journal:
 
 def _line(run: LiveRun) -> str:
     """Return what must have changed for it to be told again: not the time alone."""
-    return f"{run.entry.outcome} {run.entry.attempts} {run.stalled} {run.mark} {len(run.sums)}"
+    entry, tasks = run.entry, run.tasks
+    parts = [run.phase, entry.outcome, entry.attempts, run.stalled, run.mark, len(run.sums)]
+    if tasks:
+        parts += [tasks.whole, tasks.dead, _STEPS * tasks.over // max(1, tasks.planned)]
+    return " ".join(map(str, parts))

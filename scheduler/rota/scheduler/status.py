@@ -25,6 +25,7 @@ class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, int]  # runs that wait for a handler that no worker serves
     running: int
     retrying: int
+    fanned: int  # runs that wait for their tasks
     dead: int
     workers: int  # without silent ones
     unserved: list[str]  # handlers that jobs name and no worker serves that is not silent
@@ -173,6 +174,7 @@ def _group_row(
         held=counts.held,
         running=counts.running,
         retrying=counts.retrying,
+        fanned=counts.fanned,
         dead=counts.dead,
         workers=len(workers),
         unserved=sorted(

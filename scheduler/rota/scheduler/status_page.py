@@ -18,11 +18,11 @@ def show(status: Status, *, now: Clock) -> None:
         output.write_line("nothing here yet: no scheduler has published jobs (`sched run CONFIG`)")
     output.write_table(
         "GROUPS",
-        ("GROUP", "TENANTS", "JOBS", "QUEUED", "RUNNING", "RETRYING", "DEAD", "HELD", "WORKERS",
-         "LEADER"),
+        ("GROUP", "TENANTS", "JOBS", "QUEUED", "RUNNING", "RETRYING", "FANNED", "DEAD", "HELD",
+         "WORKERS", "LEADER"),
         [
-            (g.group, g.tenants, g.jobs, g.queued, g.running, g.retrying, g.dead,
-             sum(g.held.values()), g.workers, g.leader)
+            (g.group, g.tenants, g.jobs, g.queued, g.running, g.retrying, g.fanned,
+             g.dead, sum(g.held.values()), g.workers, g.leader)
             for g in status.groups
         ],
     )  # fmt: skip

@@ -42,9 +42,9 @@ def write(found: FanOut, most: int) -> None:
     )  # fmt: skip
     output.write_table(
         f"DEAD ({found.dead})",
-        ("TASK", "ATTEMPTS", "ERROR", "MESSAGE", "WORKER"),
+        ("TASK", "KEY", "ATTEMPTS", "ERROR", "MESSAGE", "WORKER"),
         [
-            (name_of(t.job_id), t.attempt, t.kind, t.message, t.worker)
+            (name_of(t.job_id), t.key, t.attempt, t.kind, t.message, t.worker)
             for t in found.failures[:most]
         ],
     )

@@ -8,7 +8,7 @@ from rota.common import clock
 from rota.common.errors import UsageError
 from rota.common.job import job_id
 from rota.common.ledger import Attempts, Entry, Stretch
-from rota.scheduler.history import History, reason, span
+from rota.scheduler.history import History, phase_of, reason, span
 from rota.scheduler.preview import describe
 from rota.scheduler.schedule import due_of
 from rota.scheduler.waiting import WAITING
@@ -232,6 +232,8 @@ def _end(history: History, entry: Attempts) -> str:
     if not entry.ended_ms:
         return _so_far(history, entry)
     text = _ended(entry)
+    if where := phase_of(history.job, entry):
+        text += f" in {where},"
     if entry.attempts:
         text += f" with attempt {entry.attempts}"
         if entry.claimed_ms:
@@ -244,6 +246,8 @@ def _end(history: History, entry: Attempts) -> str:
 def _so_far(history: History, entry: Attempts) -> str:
     state = _STATES.get(entry.outcome, entry.outcome)
     since_ms = entry.claimed_ms if entry.outcome == "running" else entry.queued_ms
+    where = phase_of(history.job, entry)
+    state += f"{';' if entry.mending else ' in'} {where}" if where else ""
     since = f", for {span(history.now_ms - since_ms)} so far" if since_ms else ""
     return f"{history.shown(history.now_ms)}  {state}{since}"
 

@@ -11,6 +11,7 @@ from rota.worker import Context, Jobs, TaskSpec
 
 jobs = Jobs()
 FOLDER = "ROTA_TEST_CONTRACTS"  # environment variable: where the database and the gates lie
+ATTEMPTS = "attempts"  # in that folder: the job_id of each attempt at a task that began
 SCHEMA = "CREATE TABLE IF NOT EXISTS done (step TEXT, n INTEGER, task TEXT, UNIQUE (step, n))"
 _OFTEN = 0.005  # seconds
 
@@ -34,7 +35,9 @@ async def plan(ctx: Context, count: int, stuck: bool = False) -> AsyncIterator[T
 
 @jobs.handler("contracts.execute")
 async def execute(ctx: Context, parts: list[dict[str, Any]]) -> None:
-    """Execute contracts in one transaction, after a while."""
+    """Execute contracts in one transaction, after a while; note that an attempt began."""
+    with (Path(os.environ[FOLDER]) / ATTEMPTS).open("ab", buffering=0) as file:
+        file.write(f"{ctx.job_id}\n".encode())
     await asyncio.sleep(_OFTEN * 4)
     with connect(os.environ[FOLDER]) as database:
         rows = [(f"phase {ctx.phase}", part["n"], ctx.job_id) for part in parts]

@@ -256,6 +256,7 @@ def _run_of(ctx: Context, args: bytes) -> frame.Run:
             missed=ctx.missed_ms,
             phase=ctx.phase,
             task=ctx.task,
+            failure=ctx.failure,
         ),
         deadline_ms=ctx.deadline_ms,
     )

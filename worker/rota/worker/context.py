@@ -65,6 +65,7 @@ class Context:
         "cancelled",
         "deadline_ms",
         "due_ms",
+        "failure",
         "fence",
         "group",
         "handler",
@@ -99,6 +100,7 @@ class Context:
         self.due_ms = claimed.due_ms or _triggered_ms(claimed.job_id)  # since 1970, UTC
         self.missed_ms = request.missed  # due times that this run makes up for, too; in order
         self.phase = request.phase  # which of the job's phases this is, from 1 on
+        self.failure = request.failure  # what failed, in the handler that is called for it
         self.task = request.task  # key and size, if this is a task that a planner has planned
         # When the attempt must have ended, since 1970, UTC: it may take no longer than its timeout.
         self.deadline_ms = deadline_ms or self._clock.now_ms() + request.timeout_ms

@@ -7,9 +7,12 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from rota.common import service
 from rota.common.clock import Clock
 from rota.common.errors import StoreError, StoreUnavailable
+from rota.common.job import Tasks
 from rota.common.message import JobRequest, Task
 from rota.common.planning import Planned, Planning
 from rota.common.run import Claimed
@@ -54,8 +57,7 @@ class Planner:
         if request.on_failure and request.phase == len(request.phases) + 2:
             raise Fatal("a handler for failures can't plan tasks")
         sheet = _Sheet(Planning(self._store, run, request, handler.tasks), self._clock)
-        await sheet.begin()
-        packer = Packer(request.tasks)
+        packer = Packer(_sized(request.tasks, await sheet.begin()))
         async with aclosing(self._chunks(handler, ctx, args)) as chunks:
             async for specs in chunks:
                 for spec in specs:
@@ -103,9 +105,11 @@ class _Sheet:
         self._sent = 0  # tasks that the store has
         self._sent_at = clock.monotonic()
 
-    async def begin(self) -> None:
-        """Begin the plan, behind what an earlier attempt has left of it."""
-        self._sent = self._there = (await self._add([])).tasks
+    async def begin(self) -> float:
+        """Begin the plan, behind what an earlier attempt has left; return the tasks' pace."""
+        planned = await self._add([])
+        self._sent = self._there = planned.tasks
+        return planned.pace
 
     def put(self, tasks: list[Task]) -> None:
         """Take tasks, without those that the store had from the start."""
@@ -152,6 +156,16 @@ class _Sheet:
                 if not isinstance(error, StoreUnavailable) and _CLOSED_BY_MEMORY not in str(error):
                     raise
             await service.pause(wait)
+
+
+def _sized(rules: Tasks, pace: float) -> Tasks:
+    """Return rules with the size that takes the time which tasks should take, if it was learnt.
+
+    No spec is too large for a size that nobody wrote.
+    """
+    if not rules.time_ms or not pace:
+        return rules
+    return msgspec.structs.replace(rules, max_size=rules.time_ms / pace, alone=True)
 
 
 def _checked(spec: object) -> TaskSpec:

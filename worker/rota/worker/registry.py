@@ -76,15 +76,18 @@ class Jobs:
 
         return register
 
-    def planner(self, name: str, *, tasks: str) -> Callable[[Function], Function]:
+    def planner(
+        self, name: str, *, tasks: str, isolation: str = "auto"
+    ) -> Callable[[Function], Function]:
         """Register the decorated generator under `name`: it yields a `TaskSpec` for each piece.
 
         `tasks` names the handler that is called for each task, with `parts`: the args of the specs
-        that it is made of. Raises `HandlerError` saying what is wrong with it.
+        that it is made of. `isolation` can only be `auto`: an async generator runs on the event
+        loop, any other in a thread. Raises `HandlerError` saying what is wrong with it.
         """
 
         def register(function: Function) -> Function:
-            self._add(_planner(name, function, tasks))
+            self._add(_planner(name, function, tasks, isolation))
             return function
 
         return register
@@ -162,7 +165,12 @@ def _handler(name: str, function: Any, isolation: str) -> Handler:
     )
 
 
-def _planner(name: str, function: Any, tasks: str) -> Handler:
+def _planner(name: str, function: Any, tasks: str, isolation: str) -> Handler:
+    if isolation != "auto":
+        raise HandlerError(
+            f"planner {name!r}: no planner runs in a child process (isolation={isolation!r}): one"
+            " that is not async runs in a thread; the handler of its tasks may run in one"
+        )
     if not isinstance(tasks, str) or not names.is_handler(tasks):
         raise HandlerError(f"planner {name!r}: tasks={tasks!r} must name the handler of its tasks")
     where = _where(function)

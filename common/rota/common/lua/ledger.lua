@@ -73,6 +73,12 @@ local function sums(packed)
   return found
 end
 
+-- The phase in which a run has failed, or was cancelled.
+local function ended_in(run)
+  local failed = call('HGET', P .. ':j:' .. run.id, 'failed')
+  return failed and cmsgpack.unpack(failed)[1] or run.phase
+end
+
 -- Note how a run ended. Called once for each end, before its record goes. `written` is when the
 -- job's last run ended, ms.
 local function note_end(run, ref, outcome, completion, written)
@@ -80,15 +86,17 @@ local function note_end(run, ref, outcome, completion, written)
     local r = call('HMGET', P .. ':j:' .. run.id, 'due', 'queued', 'past', 'units')
     run.due, run.queued, run.past, run.units = r[1], r[2], r[3], r[4]
   end
-  local name, first, errors, replays, way, units
-  if run.past or (run.due or '0') == '0' or outcome == 'dead' or not run.attempt or run.units then
+  local name, first, errors, replays, way, units, phase
+  if run.phase and outcome ~= 'succeeded' then phase = ended_in(run) end
+  if run.past or (run.due or '0') == '0' or outcome == 'dead' or not run.attempt or run.units
+     or phase then
     name, first, errors, replays = particulars(run, outcome, completion)
-    if run.units then way, units = '', sums(run.units) end
+    if run.units or phase then way, units = '', sums(run.units or '') end
   end
   local due, at = tonumber(run.due or 0), run.at or now
   keep_entry(ref, {1, outcome == 'succeeded' and '' or outcome, due, run.queued or '', at - due,
                    run.at and now - at or -1, run.attempt or 0, run.worker or '', name, first,
-                   errors, replays, way, units}, written)
+                   errors, replays, way, units, phase}, written)
 end
 
 -- Note that a run is gone which was accepted, and why; `way` is the run that was in the way.

@@ -7,9 +7,17 @@
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
 
--- The request within a body: before the number of a phase behind the first.
+local NAMED = 10  -- tasks that a handler for failures is told of
+local USUAL_ATTEMPTS = 3  -- where a request does not tell, see `Retry`
+
+-- The request within a body, and how much of the body that is: before the number of a phase behind
+-- the first and, where that is the handler for failures, before what failed.
 local function base_of(body)
-  return string.byte(body) == 146 and string.sub(body, 2, -2) or body
+  local kind, past = string.byte(body), nil
+  if kind == 146 then past = #body - 1 end
+  if kind == 148 then past = select(2, pcall(cmsgpack.unpack_one, body, 1)) end
+  if type(past) ~= 'number' or past < 1 then return body, #body end
+  return string.sub(body, 2, past), past
 end
 
 -- What is called in phase `k`, behind the first; without `k` in the one for failures, which is the
@@ -26,17 +34,28 @@ local function called_in(body, k)
 end
 
 local function phase_of(body)
-  return string.byte(body) == 146 and string.byte(body, -1) or 1
+  local _, past = base_of(body)
+  return string.byte(body, past + 1) or 1
 end
 
--- Queue the run for a phase, given as its number, handler and attempts.
-local function step(run, k, handler, attempts)
+-- What failed, for the handler that is called for it: see `PhaseFailure`.
+local function what_failed(run, f, handler, completion)
+  local error = told(completion).error
+  error = type(error) == 'table' and error or {}
+  return cmsgpack.pack({run.phase or 1, handler, error.kind or '', error.message or '',
+                        f and f.planned or 0, f and f.dead or 0, f and failures(f, NAMED) or {}})
+end
+
+-- Queue the run for a phase, given as its number, handler and attempts; and what failed, if that is
+-- why.
+local function step(run, k, handler, attempts, failed)
   local record = P .. ':j:' .. run.id
   if run.at then note_attempt(run) end  -- its entry in the ledger tells when the first one began
   local base = base_of(call('HGET', record, 'body'))
   call('HDEL', record, 'cancel', 'verdict', 'report')
   call('HSET', record, 'state', 'queued', 'phase', k, 'handler', handler, 'attempt', 0,
-       'attempts', attempts, 'body', k > 1 and '\146' .. base .. string.char(k) or base)
+       'attempts', attempts, 'body', failed and '\148' .. base .. string.char(k) .. '\192' .. failed
+                                     or '\146' .. base .. string.char(k))
   push(run.id, tenant(run.tenant), 'RPUSH', handler, run.priority)
 end
 
@@ -55,7 +74,10 @@ function goes_on(run, outcome, completion)
     call('HSET', record, 'state', 'fanned', 'verdict', outcome, 'report', completion)
     f.state = 'fanned'
     stop_tasks(f)
-    if alive(f) > 0 then return true end
+    if alive(f) > 0 then
+      call('SADD', P .. ':fanned', run.id)
+      return true
+    end
   end
   local r = call('HMGET', record, 'failure', 'body', 'handler', 'attempts')
   if r[1] and outcome ~= 'cancelled' then
@@ -65,7 +87,7 @@ function goes_on(run, outcome, completion)
     if last then
       call('HSET', record, 'failure', completion,
            'failed', cmsgpack.pack({run.phase or 1, r[3], r[4]}))
-      step(run, last, handler, attempts)
+      step(run, last, handler, attempts, what_failed(run, f, r[3], completion))
       return true
     end
   end
@@ -91,6 +113,22 @@ local function pass(run, completion, result)
   end
 end
 
+-- Note how long a task took, and what it was; where that is to be learnt.
+local function take_time(f, run)
+  if not f.pace or not run.at then return end
+  call('HINCRBY', f.key, 'spent', int(now - run.at))
+  call('HINCRBYFLOAT', f.key, 'sized', call('HGET', P .. ':j:' .. run.id, 'size') or 0)
+end
+
+-- Keep with the job how long its tasks take for each unit of size: half of it as before.
+local function learn_pace(f)
+  local slot, name = slot_of(f.root), 'pace ' .. int(f.phase)
+  local r, old = call('HMGET', f.key, 'spent', 'sized'), call('HGET', slot, name)
+  local pace = tonumber(r[2] or 0) > 0 and r[1] / r[2] or 0
+  if old then pace = (pace + old) / 2 end
+  if pace > 0 then call('HSET', slot, name, string.format('%.9g', pace)) end
+end
+
 -- Take the run further if its last task is over.
 local function settle(f)
   local ended = f.succeeded + f.dead + f.cancelled
@@ -98,7 +136,9 @@ local function settle(f)
     return
   end
   local run = run_in('fanned', f.root)
+  call('SREM', P .. ':fanned', f.root)
   local r = call('HMGET', P .. ':j:' .. f.root, 'verdict', 'report')
+  if f.pace then learn_pace(f) end
   fence = fence + 1  -- of our own: the planner's completion is not the one that ends the run
   run.fence = int(fence)
   if run.cancel or r[1] == 'cancelled' then
@@ -124,6 +164,7 @@ local function count_end(f, run, number, outcome, completion)
   elseif not is_over(f, number) then
     call('SETBIT', bits, number, 1)
     f[outcome] = call('HINCRBY', f.key, outcome, 1)
+    if outcome == 'succeeded' then take_time(f, run) end
     if outcome == 'dead' then keep_failure(f, run, number, completion) end
   end
 end
@@ -145,6 +186,7 @@ end
 -- Let the run, whose planner has planned all, wait for its tasks.
 local function fan_out(f)
   call('HSET', P .. ':j:' .. f.root, 'state', 'fanned')
+  call('SADD', P .. ':fanned', f.root)
   call('HSET', f.key, 'whole', 1)
   f.state = 'fanned'
   feed(f, WINDOW - alive(f))
@@ -183,6 +225,20 @@ local function resume(id)
   return true
 end
 
+-- Note again why a run failed whose handler for that is under way, as the body tells it.
+local function retell(id, body)
+  local base, past = base_of(body)
+  local failed, request = told(string.sub(body, past + 3)), told(base)
+  if string.byte(body) ~= 148 or not failed[4] then return end
+  local phase = failed[1] > 1 and request.phases[failed[1] - 1] or request
+  local attempts = phase.retry and phase.retry.attempts or USUAL_ATTEMPTS
+  local report = report_on({id = id, tenant = request.tenant, job = request.job, attempt = 0,
+                            worker = ''}, 'dead', failed[3], failed[4])
+  call('HSET', P .. ':j:' .. id, 'failure', cmsgpack.pack(report),
+       'failed', cmsgpack.pack({failed[1], failed[2], attempts}))
+  call('HSETNX', P .. ':j:' .. id, 'handler', failed[2])
+end
+
 -- Bring a run back into its phase, as a worker knows it; or a task, which is told, to its run.
 local function rejoined(id, body)
   local root, _, number = parts_of(id)
@@ -190,4 +246,5 @@ local function rejoined(id, body)
   local phase, f = phase_of(body), fan_of(id)
   if f and f.phase ~= phase then abandon(id) end
   if phase > 1 then call('HSET', P .. ':j:' .. id, 'phase', phase) end
+  retell(id, body)
 end

@@ -11,7 +11,9 @@
 -- ARGV[6]  what a worker is asked to do for each, but for its arguments (msgpack JobRequest)
 -- ARGV     from 7 on, two values for each task: size, task (msgpack Task)
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then word, detail:
---          planned  detail is how many tasks there are now; less than sent if some were lost
+--          planned  detail is how many tasks there are now; less than sent if some were lost. Then ms
+--                   for each unit of size, as the job's tasks took in this phase before this plan
+--                   began, '' if that was not learnt
 --          stale    the run is no longer held under this fence; nothing was written
 
 if wait > 0 then return reply end
@@ -32,6 +34,10 @@ if not f then
        'cancelled', 0, 'handler', rules.handler, 'attempts', rules.attempts,
        'early', rules.early and 1 or 0, 'at_once', rules.at_once and 1 or 0,
        'stagger', rules.stagger_ms, 'next', 0, 'short', 0, 'request', ARGV[6])
+  if rules.paced then
+    local pace = call('HGET', slot_of(id), 'pace ' .. int(phase))
+    call('HSET', P .. ':f:' .. id, 'pace', pace or '', 'spent', 0, 'sized', 0)
+  end
   call('HSET', P .. ':j:' .. id, 'phase', phase)
   f = fan_of(id)
 end
@@ -46,5 +52,5 @@ if #rows > 0 then call('ZADD', P .. ':todo:' .. id, unpack(rows)) end
 call('HSET', f.key, 'planned', int(f.planned), 'fence', held)
 if f.early then feed(f, WINDOW - alive(f)) end
 save()
-answer('planned', int(f.planned))
+answer('planned', int(f.planned), f.pace or '')
 return reply

@@ -23,7 +23,7 @@ local function fan_of(root)
   local key = P .. ':f:' .. root
   local h = call('HMGET', key, 'phase', 'planned', 'succeeded', 'dead', 'cancelled', 'handler',
                  'attempts', 'early', 'at_once', 'stagger', 'next', 'short', 'fence', 'whole',
-                 'base')
+                 'base', 'pace')
   local r = h[1] and call('HMGET', P .. ':j:' .. root, 'state', 'tenant', 'due', 'priority',
                           'cancel', 'verdict', 'job') or {}
   if not r[1] then return nil end
@@ -31,7 +31,7 @@ local function fan_of(root)
              succeeded = tonumber(h[3]), dead = tonumber(h[4]), cancelled = tonumber(h[5]),
              handler = h[6], attempts = h[7], early = h[8] == '1', at_once = h[9] == '1',
              stagger = tonumber(h[10]), next = tonumber(h[11]), short = tonumber(h[12]),
-             fence = h[13], whole = h[14], base = tonumber(h[15]), state = r[1], tenant = r[2], due = r[3],
+             fence = h[13], whole = h[14], base = tonumber(h[15]), pace = h[16], state = r[1], tenant = r[2], due = r[3],
              priority = r[4] or 'normal', job = r[7]}
   f.stop = r[5] or r[6] or (f.at_once and f.dead > 0)
   fans[root] = f
@@ -40,6 +40,7 @@ end
 
 local function drop_fan(root)
   fans[root] = nil
+  call('SREM', P .. ':fanned', root)
   for _, part in ipairs(PARTS) do call('UNLINK', P .. part .. root) end
 end
 
@@ -122,12 +123,13 @@ local function in_turn(id, attempt)
   return f
 end
 
--- Put what the task's record tells of it into a plan, `:todo:` or `:again:`.
+-- Put what the task's record tells of it into a plan, `:todo:` or `:again:`; return the task.
 local function put_back(f, id, number, plan)
   local r = call('HMGET', P .. ':j:' .. id, 'body', 'size')
   if not r[1] then return end
   local task = string.sub(r[1], call('HSTRLEN', f.key, 'request') + 3)
   call('ZADD', P .. plan .. f.root, -(r[2] or 0), string.format('%08d', number) .. task)
+  return task
 end
 
 -- Let no task begin any more: one that waits goes back into the plan, one that runs is cancelled.
@@ -159,10 +161,23 @@ local function abandon(root)
 end
 
 local function keep_failure(f, run, number, completion)
-  put_back(f, run.id, number, ':again:')
+  local task = put_back(f, run.id, number, ':again:')
   if call('HLEN', P .. ':bad:' .. f.root) < TOLD then
-    local failure = one_more({}, told(completion).error)[1] or {'', ''}
+    local failure, key = one_more({}, told(completion).error)[1] or {'', ''}, told(task or '')[2]
     call('HSET', P .. ':bad:' .. f.root, number,
-         cmsgpack.pack({failure[1], failure[2], run.attempt or 0, run.worker or '', now}))
+         cmsgpack.pack({failure[1], failure[2], run.attempt or 0, run.worker or '', now,
+                        type(key) == 'string' and key or ''}))
   end
+end
+
+-- The first failures of tasks, at most `n`: arrays of job_id, key, kind and message.
+local function failures(f, n)
+  local numbers, found = call('HKEYS', P .. ':bad:' .. f.root), {}
+  table.sort(numbers, function(a, b) return tonumber(a) < tonumber(b) end)
+  for i = 1, math.min(n, #numbers) do
+    local failure = cmsgpack.unpack(call('HGET', P .. ':bad:' .. f.root, numbers[i]))
+    found[i] = {f.root .. '#' .. f.phase .. '.' .. numbers[i], failure[6] or '', failure[1],
+                failure[2]}
+  end
+  return found
 end

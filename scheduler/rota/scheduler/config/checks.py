@@ -35,6 +35,7 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "on_failure": (field.handler, "the name of a handler, such as orders.undo"),
     "unsplittable": (phase.unsplittable, "`error` or `alone`"),
     "dead_task": (phase.dead_task, "`go_on` or `stop`"),
+    "task_time": (field.length, "a duration such as 30s"),
     "stagger": (field.share, "a duration such as 200ms"),
     "rate_limit": (limit.rate_limit, "a rate such as 100/m"),
 }

@@ -230,6 +230,15 @@ MaxTaskSize = Annotated[
         examples=[10000],
     ),
 ]
+TaskTime = Annotated[
+    str,
+    Meta(
+        pattern=duration.PATTERN,
+        description="For a planner: how long a task should take. Its size follows from what the "
+        "job's earlier tasks took; until that is known max_task_size holds.",
+        examples=["30s"],
+    ),
+]
 Unsplittable = Annotated[
     str,
     Meta(

@@ -1,7 +1,7 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -234,11 +234,14 @@ class Inspection(Reader):
             self._add(node, message, advice="write for example [{handler: orders.import}]")
             return
         self._check(node, phase.count, node.value)
+        own: list[Any] = []
         for item in node.value:
             pairs = self._fields(item, PhaseSpec, "not a phase setting")
             self._checks(pairs, base)
             if "handler" not in pairs:
                 self._add(item, "missing field `handler`", advice=field.HANDLER_ADVICE)
+            own += [self._plain(pairs["args"][1])] if "args" in pairs else []
+        self._check(node, phase.fit, own)
 
     def _blackouts(self, node: Node) -> None:
         if type(node) is not SequenceNode:

@@ -40,6 +40,7 @@ from rota.scheduler.config.form import (
     RetryOn,
     Stagger,
     StartWhilePlanning,
+    TaskTime,
     Timeout,
     Timezone,
     Unsplittable,
@@ -81,6 +82,7 @@ class JobSpec(Spec, frozen=True, kw_only=True):
     fresh_within: FreshWithin | UnsetType = UNSET
     retry_on: RetryOn | UnsetType = UNSET
     max_task_size: MaxTaskSize | UnsetType = UNSET
+    task_time: TaskTime | UnsetType = UNSET
     unsplittable: Unsplittable | UnsetType = UNSET
     start_while_planning: StartWhilePlanning | UnsetType = UNSET
     dead_task: DeadTask | UnsetType = UNSET

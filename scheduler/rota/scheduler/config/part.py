@@ -1,6 +1,6 @@
 """What a configuration file may hold within a job, or the defaults: its small mappings."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,6 +15,7 @@ from rota.scheduler.config.form import (
     RetryOn,
     Stagger,
     StartWhilePlanning,
+    TaskTime,
     Timeout,
     Unsplittable,
 )
@@ -105,6 +106,15 @@ class OnSpec(Spec, frozen=True, kw_only=True):
     ]
 
 
+PhaseArgs = Annotated[
+    dict[str, Any],
+    Meta(
+        description="What its handler is called with, over the job's `args`, name by name.",
+        examples=[{"carriers": 500}],
+    ),
+]
+
+
 class PhaseSpec(Spec, frozen=True, kw_only=True):
     """One of the steps of a job, by a handler of its own. What it leaves out is the job's."""
 
@@ -113,10 +123,12 @@ class PhaseSpec(Spec, frozen=True, kw_only=True):
     retry: RetrySpec | UnsetType = UNSET
     retry_on: RetryOn | UnsetType = UNSET
     max_task_size: MaxTaskSize | UnsetType = UNSET
+    task_time: TaskTime | UnsetType = UNSET
     unsplittable: Unsplittable | UnsetType = UNSET
     start_while_planning: StartWhilePlanning | UnsetType = UNSET
     dead_task: DeadTask | UnsetType = UNSET
     stagger: Stagger | UnsetType = UNSET
+    args: PhaseArgs | UnsetType = UNSET
 
 
 Phases = Annotated[

@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from rota.common.job import FREE, Phase, Tasks
@@ -30,9 +31,17 @@ _ERROR = re.compile(r"[^\W\d]\w{0,99}")
 _SHARED: Final = PhaseSpec.__struct_fields__[1:]  # what a job says for all its phases
 
 
+def steps(spec: JobSpec, usual: DefaultsSpec) -> tuple[Phase, tuple[Phase, ...], Phase | None]:
+    """Return the first phase of a job, those behind it, and what is called when one has failed."""
+    begin, *later = phases(spec, usual)
+    mend = failure_handler(spec, usual)
+    return begin, tuple(_apart(each, begin) for each in later), mend and _apart(mend, begin)
+
+
 def phases(spec: JobSpec, usual: DefaultsSpec) -> tuple[Phase, ...]:
     """Return the phases of a job, one for a job that has a handler."""
     own = {name: getattr(spec, name) for name in _SHARED}
+    usual_args = {} if isinstance(spec.args, UnsetType) else spec.args
     if isinstance(spec.phases, UnsetType):
         if isinstance(spec.handler, UnsetType):
             raise FieldError("missing field handler")
@@ -40,15 +49,24 @@ def phases(spec: JobSpec, usual: DefaultsSpec) -> tuple[Phase, ...]:
     if spec.handler is not UNSET:
         raise FieldError(BOTH, BOTH_ADVICE)
     ground = PhaseSpec(handler="", **own)
-    return tuple(phase(over(each, ground), usual) for each in count(spec.phases))
+    written = count(spec.phases)
+    fit([first(each.args, {}) for each in written])
+    return tuple(phase(over(_with_args(each, usual_args), ground), usual) for each in written)
 
 
 def failure_handler(spec: JobSpec, usual: DefaultsSpec) -> Phase | None:
     """Return what is called when a phase has failed."""
     if isinstance(spec.on_failure, UnsetType):
         return None
-    called = PhaseSpec(handler=spec.on_failure, timeout=spec.timeout, retry=spec.retry)
+    called = PhaseSpec(
+        handler=spec.on_failure, timeout=spec.timeout, retry=spec.retry, args=spec.args
+    )
     return phase(called, usual)
+
+
+def _apart(later: Phase, begin: Phase) -> Phase:
+    """Return a phase without its args where they are those of the first one."""
+    return msgspec.structs.replace(later, args=None) if later.args == begin.args else later
 
 
 def phase(spec: PhaseSpec, usual: DefaultsSpec) -> Phase:
@@ -59,13 +77,30 @@ def phase(spec: PhaseSpec, usual: DefaultsSpec) -> Phase:
         retry=retry(spec.retry, usual.retry),
         retry_on=error_names(first(spec.retry_on, ())),
         tasks=tasks(spec),
+        args=field.args(first(spec.args, {})),
     )
+
+
+def fit(own: list[Any]) -> None:
+    """Check that the args which phases have of their own fit into a message together."""
+    size = sum(len(msgspec.msgpack.encode(each)) for each in own if each)
+    if size > field.MAX_ARGS_BYTES:
+        limit = f"the limit is {field.MAX_ARGS_BYTES // 1024} KiB"
+        raise FieldError(f"args of the phases take {size:,} bytes; {limit}", field.LARGE_ADVICE)
+
+
+def _with_args(spec: PhaseSpec, usual: dict[str, Any]) -> PhaseSpec:
+    """Return a phase with its own args over the usual ones, if it has any."""
+    if isinstance(spec.args, UnsetType):
+        return spec
+    return msgspec.structs.replace(spec, args=usual | spec.args)
 
 
 def tasks(spec: PhaseSpec) -> Tasks:
     """Return what the tasks of a phase must keep to."""
     found = Tasks(
         max_size=size(first(spec.max_task_size, 0)),
+        time_ms=0 if isinstance(spec.task_time, UnsetType) else field.length(spec.task_time),
         alone=unsplittable(first(spec.unsplittable, "error")),
         early=flag(first(spec.start_while_planning, False)),
         at_once=dead_task(first(spec.dead_task, "go_on")),

@@ -186,8 +186,7 @@ def _job(
     group: str = "",
     name: str = "",
 ) -> Job:
-    own_phases = phase.phases(spec, ground.defaults)
-    args = {} if isinstance(spec.args, UnsetType) else field.args(spec.args)
+    begin, later, mend = phase.steps(spec, ground.defaults)
     own = spec.blackout
     usual = ground.defaults
     most = first(spec.pause_after_failures, usual.pause_after_failures)
@@ -197,17 +196,17 @@ def _job(
         tenant=tenant,
         name=field.name(name) if name else name,
         group=group,
-        handler=own_phases[0].handler,
+        handler=begin.handler,
         schedule=_schedule(spec, base),
         blackouts=base.blackouts if isinstance(own, UnsetType) else timing.blackouts(own),
-        args=args,
-        timeout_ms=own_phases[0].timeout_ms,
+        args=begin.args or {},
+        timeout_ms=begin.timeout_ms,
         kill_after_ms=field.length(first(spec.kill_after, usual.kill_after)),
-        retry=own_phases[0].retry,
-        retry_on=own_phases[0].retry_on,
-        tasks=own_phases[0].tasks,
-        phases=own_phases[1:],
-        on_failure=phase.failure_handler(spec, usual),
+        retry=begin.retry,
+        retry_on=begin.retry_on,
+        tasks=begin.tasks,
+        phases=later,
+        on_failure=mend,
         overlap=field.overlap(first(spec.overlap, usual.overlap)),
         pause_after_failures=limit.failures(most) if most is not None else 0,
         probe_after_ms=field.length(first(spec.probe_after, usual.probe_after)),
