@@ -244,7 +244,9 @@ SLOT = Slot(FLYING, DUE, None, None, None, DUE + 5)
         ({"overlap": "queue_one"}, SLOT, "03:00", f"waiting for {FLYING} to end"),
         ({"overlap": "queue_one"}, SLOT, "04:00", "to be noted as skipped: the job's last run"),
         ({"misfire": "all"}, SLOT._replace(run=None), "03:00", "waiting for its turn to catch up"),
-        ({}, SLOT._replace(run=None), "04:00", "waiting for its turn to catch up"),
+        ({}, SLOT._replace(run=None), "13:00", "waiting for its turn to catch up"),
+        ({}, SLOT._replace(run=None), "04:00", "as missed: nobody sent it when it was due"),
+        ({}, SLOT._replace(run=None), "04:00", "made up for by acme/import:20261123T120000Z"),
         (
             {"misfire": "all", "max_lateness_ms": HOUR},
             SLOT._replace(run=None),

@@ -28,6 +28,7 @@ WHY: dict[str, str] = {
     "max_catch_up": "it was beyond its max_catch_up",
     Outcome.SHED: "too many runs of the tenant were queued",
     Outcome.PAUSED: "",  # by whom, and why, is its text
+    Outcome.MISSED: "nobody sent it when it was due",
     Outcome.BREAKER: "",  # how many runs have died is its text
     Missed.DOWN: "no scheduler led the group",
     Missed.STALLED: "the scheduler was held up",
