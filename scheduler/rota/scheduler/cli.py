@@ -17,6 +17,7 @@ from rota.scheduler import (
     session,
     shares_cli,
     tasks_cli,
+    trigger_cli,
 )
 from rota.scheduler.options import (
     JobIdArgument,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog=(
         "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 config invalid, 4 store unreachable, "
-        "5 not found, 6 refused. "
+        "5 not found, 6 refused, 7 timed out. "
         "ROTA_REDIS_URL names the store (default redis://127.0.0.1:6379/0)."
     ),
 )
@@ -237,32 +238,7 @@ def status(
             trouble_page.show(found)
 
 
-@app.command()
-def trigger(
-    ref: RefArgument,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Print the completion, and exit 0 only if it succeeded.")
-    ] = False,
-    form: OutputOption = Output.TABLE,
-) -> None:
-    """Run a job now, outside its schedule."""
-    from rota.common import command
-    from rota.scheduler import output
-    from rota.scheduler import trigger as triggers
-
-    with command.exit_codes():
-        check_ref(ref)
-        job_id, shown = session.ask(lambda link: triggers.start(ref, link, wait=wait))
-        if shown is None:
-            output.write_json({"job_id": job_id}) if form is Output.JSON else output.write_line(
-                job_id
-            )
-            return
-        if form is Output.JSON:
-            output.write_json(shown)
-        else:
-            output.write_line(shown.text())
-        sys.exit(0 if shown.outcome == "succeeded" else 1)
+app.command()(trigger_cli.trigger)
 
 
 @app.command()
