@@ -123,16 +123,6 @@ def tenant(name: str, data: Any, ground: Ground) -> tuple[str, list[Job], Tenant
     return spec.group, jobs, limits(spec, ground.defaults)
 
 
-def waits(name: str, data: Any, ground: Ground) -> None:
-    """Check that jobs of a tenant which wait for others do not wait for ever; nothing else."""
-    try:
-        tenant(name, data, ground)
-    except timing.WaitError:
-        raise
-    except (FieldError, msgspec.ValidationError):
-        return
-
-
 def footing(ground: Ground, spec: TenantSpec | None = None) -> Footing:
     """Return what jobs stand on: the defaults, and what the tenant says over or beside them."""
     base = ground.defaults
