@@ -229,7 +229,24 @@ async def test_valid_config(config: str) -> None:
     text, data = await sched("check", config), await sched("check", config, "-o", "json")
 
     assert (0, "ok: 1 group, 1 tenant, 2 jobs\n", "") == text
-    assert {"ok": True, "groups": 1, "tenants": 1, "jobs": 2, "mismatches": []} == data.data
+    assert {"ok": True, "groups": 1, "tenants": 1, "jobs": 2, "mismatches": [], "warnings": []} == (
+        data.data
+    )
+
+
+async def test_config_with_warnings(tmp_path: Path) -> None:
+    """What is written in vain is told with its place, and is no error unless one asks for that."""
+    file = tmp_path / "rota.yaml"
+    job = "{handler: h, after: 5m, misfire: all}"
+    file.write_text(f"groups: {{g: {{}}}}\ntenants: {{t: {{group: g, jobs: {{j: {job}}}}}}}\n")
+    text, strict = await sched("check", str(file)), await sched("check", str(file), "--strict")
+    data = (await sched("check", str(file), "-o", "json")).data
+
+    assert (0, "ok: 1 group, 1 tenant, 1 job, 1 warning\n") == (text.code, text.out)
+    assert "warning: misfire has no effect: with `after`" in text.err
+    assert f"{file}:2:59" in text.err
+    assert (3, "not ok: 1 group, 1 tenant, 1 job, 1 warning\n") == (strict.code, strict.out)
+    assert (True, ["warning"]) == (data["ok"], [each["severity"] for each in data["warnings"]])
 
 
 async def test_live_check(url: str, store: Store, config: str) -> None:
