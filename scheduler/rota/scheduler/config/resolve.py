@@ -178,7 +178,6 @@ def job(
 ) -> Job:
     """Return the job that `spec` comes to, on what it stands on."""
     own_phases = phase.phases(spec, ground.defaults)
-    args = {} if isinstance(spec.args, UnsetType) else field.args(spec.args)
     own = spec.blackout
     usual = ground.defaults
     most = first(spec.pause_after_failures, usual.pause_after_failures)
@@ -191,7 +190,7 @@ def job(
         handler=own_phases[0].handler,
         schedule=_schedule(spec, base),
         blackouts=base.blackouts if isinstance(own, UnsetType) else timing.blackouts(own),
-        args=args,
+        args=field.args(first(spec.args, {})),
         timeout_ms=own_phases[0].timeout_ms,
         kill_after_ms=field.length(first(spec.kill_after, usual.kill_after)),
         retry=own_phases[0].retry,
