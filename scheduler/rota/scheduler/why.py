@@ -236,7 +236,7 @@ def _end(history: History, entry: Attempts) -> str:
         if entry.claimed_ms:
             text += f", which took {span(max(0, entry.ended_ms - entry.claimed_ms))}"
         if entry.took_ms and entry.first_ms < entry.claimed_ms:
-            text += f"; it took {span(entry.took_ms)} from its first start on"
+            text += f"; the run took {span(entry.took_ms)}"
     if why := reason(entry) if entry.outcome in ("lost", "skipped") else "":
         text += f": {why}" + (f" ({entry.way})" if entry.way else "")
     return f"{history.shown(entry.ended_ms)}  {text}"
