@@ -7,8 +7,8 @@ from rota.common.ledger import Attempts, Ledger, Note, Outcome
 from rota.common.recording import Recording
 from rota.common.state import State
 from rota.common.store import Store
-from rota.scheduler import live_run
-from tests.support import backup, builders
+from rota.scheduler import beside, history, live_run
+from tests.support import backup, builders, fans
 from tests.support.builders import BESIDE, DUE_MS, GROUP
 from tests.support.definitions import job
 
@@ -32,6 +32,34 @@ async def test_each_is_shown(store: Store) -> None:
     shown = [await live_run.read(each.job_id, store.link) for each in (FIRST, SECOND)]
 
     assert ["queued", "queued"] == [each.entry.outcome for each in shown]
+
+
+async def test_all_are_listed(store: Store) -> None:
+    """All runs in flight are listed, the last due first, whatever state each of them is in."""
+    await Catalog(store.link).publish(GROUP, [job(REF, every="1h", overlap="allow")])
+    await builders.register(store)
+    await builders.register(store, "w2", "noise")
+    runs = [builders.occurrence("acme", BESIDE, DUE_MS + n) for n in range(4)]
+    await builders.enqueue(store, *runs[:3])
+    resting, _ = (await builders.claim(store, 2)).runs
+    await builders.retry(store, resting)
+    await builders.claim(store, 1, "w2")
+    await builders.enqueue(store, runs[3])
+    found = await history.read_all(REF, store.link, DUE_MS)
+
+    listed = [entry for entry in found.known if isinstance(entry, Attempts)]
+
+    assert ["queued", "held", "running", "retrying"] == [run.outcome for run in listed]
+    assert [DUE_MS + n for n in (3, 2, 1, 0)] == [run.at_ms for run in listed]
+
+
+async def test_listed_by_its_tasks(store: Store) -> None:
+    """A run that waits for its tasks is listed, once, however many these are."""
+    held = await fans.fan_out(store, 5)
+    await fans.claim_all(store, 2)
+    found = await beside.read(job(every="1h", overlap="allow"), store.link)
+
+    assert [held.job_id] == [run.job_id for run in found]
 
 
 async def test_each_ends_by_itself(store: Store) -> None:

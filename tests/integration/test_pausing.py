@@ -130,9 +130,10 @@ async def test_told(store: Store) -> None:
     await die(store, 2)
     await pausing.pause("acme", "migration", store.link)
     each = await history.read_all(REF, store.link, DUE_MS)
-    paused, resting = each.trouble
+    paused, unled, resting = each.trouble
 
-    assert each.trouble == why.tell(each, None)[1:3]
+    assert each.trouble == why.tell(each, None)[1:4]
+    assert unled.startswith(f"no scheduler leads group {GROUP}: ")
     assert f"{REF} is paused with all of acme, since " in paused
     assert ": migration" in paused
     assert f"the breaker of {REF} is open: 2 runs in a row died, the last at " in resting

@@ -61,12 +61,12 @@ async def publish(store: Store, **over: Any) -> Job:
 
 
 async def start(
-    url: str, ref: str = REF, *, wait: bool = True, gate_ms: int = GATE_MS
+    url: str, ref: str = REF, *, wait: bool = True, gate_ms: int = GATE_MS, timeout_ms: int = 0
 ) -> tuple[str, Ended | None]:
     """Trigger a job as the command does."""
     link = Link(url, gate_ms=gate_ms)
     try:
-        return await trigger.start(ref, link, wait=wait)
+        return await trigger.start(ref, link, wait=wait, timeout_ms=timeout_ms)
     finally:
         await link.close()
 
@@ -238,6 +238,25 @@ async def waited_for(url: str, store: Store, gate_ms: int) -> AsyncIterator[Wait
     finally:
         waiting.cancel()
         await asyncio.wait([waiting])
+
+
+async def test_no_longer_than(url: str, store: Store) -> None:
+    """Who waits no longer than so long has the job_id; the run goes on, and can be waited for."""
+    await publish(store)
+    run_id, ended = await start(url, timeout_ms=200)
+
+    assert ended is None
+    assert State.QUEUED is await builders.state_of(store, run_id)
+
+
+async def test_over_in_time(url: str, store: Store) -> None:
+    """A run that is over before that is told as ever."""
+    await publish(store)
+    async with working(url, handlers):
+        _, ended = await start(url, timeout_ms=60_000)
+
+    assert ended is not None
+    assert "succeeded" == ended.outcome
 
 
 async def test_lost(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

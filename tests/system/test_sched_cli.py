@@ -148,9 +148,9 @@ async def test_exit_codes_are_told() -> None:
     assert 0 == done.code
     assert all(f"\n  {command} " in done.out for command in COMMANDS)
     assert (
-        "0 ok, 1 unexpected, 2 usage, 3 config invalid, 4 store unreachable, 5 not found, 6 refused"
-        in text
-    )
+        "0 ok, 1 unexpected, 2 usage, 3 config invalid, 4 store unreachable, 5 not found, "
+        "6 refused, 7 timed out"
+    ) in text
 
 
 async def test_version() -> None:
@@ -174,6 +174,8 @@ async def test_help_is_lean(words: tuple[str, ...]) -> None:
         (("nothing",), "nothing"),
         (("trigger", "acme"), "expected TENANT/JOB"),
         (("trigger", "acme/a/b"), "expected TENANT/JOB"),
+        (("trigger", "acme/import", "--timeout", "1s"), "--timeout goes with --wait"),
+        (("trigger", "acme/import", "--wait", "--timeout", "soon"), "'soon' is no duration"),
         (("next", "/import"), "expected TENANT/JOB"),
         (("cancel", "foo"), "expected a JOB_ID"),
         (("cancel", "acme/import"), "TENANT/JOB:DUE"),
@@ -227,7 +229,24 @@ async def test_valid_config(config: str) -> None:
     text, data = await sched("check", config), await sched("check", config, "-o", "json")
 
     assert (0, "ok: 1 group, 1 tenant, 2 jobs\n", "") == text
-    assert {"ok": True, "groups": 1, "tenants": 1, "jobs": 2, "mismatches": []} == data.data
+    assert {"ok": True, "groups": 1, "tenants": 1, "jobs": 2, "mismatches": [], "warnings": []} == (
+        data.data
+    )
+
+
+async def test_config_with_warnings(tmp_path: Path) -> None:
+    """What is written in vain is told with its place, and is no error unless one asks for that."""
+    file = tmp_path / "rota.yaml"
+    job = "{handler: h, after: 5m, misfire: all}"
+    file.write_text(f"groups: {{g: {{}}}}\ntenants: {{t: {{group: g, jobs: {{j: {job}}}}}}}\n")
+    text, strict = await sched("check", str(file)), await sched("check", str(file), "--strict")
+    data = (await sched("check", str(file), "-o", "json")).data
+
+    assert (0, "ok: 1 group, 1 tenant, 1 job, 1 warning\n") == (text.code, text.out)
+    assert "warning: misfire has no effect: with `after`" in text.err
+    assert f"{file}:2:59" in text.err
+    assert (3, "not ok: 1 group, 1 tenant, 1 job, 1 warning\n") == (strict.code, strict.out)
+    assert (True, ["warning"]) == (data["ok"], [each["severity"] for each in data["warnings"]])
 
 
 async def test_live_check(url: str, store: Store, config: str) -> None:
@@ -400,6 +419,16 @@ async def test_trigger_and_wait(url: str, store: Store) -> None:
     assert "succeeded" in text.out
     assert '{"orders":3}' in text.out
     assert ("succeeded", {"orders": 3}) == (data.data["outcome"], data.data["result"])
+
+
+async def test_trigger_and_wait_in_vain(url: str, store: Store) -> None:
+    """Who waits no longer than so long gets the job_id, a hint, and an exit code of its own."""
+    await publish(store)
+    done = await sched("trigger", "acme/import", "--wait", "--timeout", "300ms", url=url)
+    (slot,) = await Catalog(store.link).slots(GROUP, ["acme/import"])
+
+    assert (7, f"{slot.run}\n") == (done.code, done.out)
+    assert f"{slot.run} is not over after 300ms; it goes on" in done.err
 
 
 async def test_trigger_and_wait_for_a_failure(url: str, store: Store) -> None:

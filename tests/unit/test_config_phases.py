@@ -239,9 +239,43 @@ def test_refused_waits(tmp_path: Path, jobs: str, message: str, advice: str) -> 
     """A job that would wait for ever, or for nothing, is refused."""
     with pytest.raises(InvalidConfig) as caught:
         load(tmp_path, f" {jobs}" if jobs.startswith("{") else f"\n      {jobs}")
-    problem = caught.value.problems[0]
 
-    assert (message, advice) == (problem.message, problem.help)
+    assert (message, advice) in [(each.message, each.help) for each in caught.value.problems]
+
+
+def test_waits_are_told_with_the_rest(tmp_path: Path) -> None:
+    """Jobs that wait in vain are told with whatever else is wrong, each at its `on`."""
+    jobs = """
+      a: {handler: h, on: {completed: b}}
+      b: {handler: h, on: {completed: a}, timeout: soon}
+      c: {handler: h, on: {completed: gone}}
+      d: {handler: h, cron: 5}"""
+    with pytest.raises(InvalidConfig) as caught:
+        load(tmp_path, jobs)
+    found = [(each.line, each.column, each.message) for each in caught.value.problems]
+    first = found[0][0]
+
+    assert [
+        (first, 27, "jobs wait in a circle: a for b, b for a"),
+        (first + 1, 52, "'soon' is no duration; write for example 500ms, 30s, 15m, 1h30m or 2d"),
+        (first + 2, 27, "job c waits for `gone`: no such job"),
+    ] == found[:3]
+    assert 4 == len(found)
+
+
+def test_waits_behind_a_template(tmp_path: Path) -> None:
+    """Where a template is not known nobody can say that a job is missing, but a circle is one."""
+    file = tmp_path / "rota.yaml"
+    file.write_text(
+        "groups: {g: {}}\ntenants:\n  t:\n    group: g\n    use: [other]\n    jobs:\n"
+        "      a: {handler: h, on: {completed: b}}\n      b: {handler: h, on: {completed: b}}\n"
+    )
+    with pytest.raises(InvalidConfig) as caught:
+        config.load(file)
+
+    assert ["unknown template `other`", "jobs wait in a circle: b for b"] == [
+        problem.message for problem in caught.value.problems
+    ]
 
 
 def test_changes_are_named(tmp_path: Path) -> None:

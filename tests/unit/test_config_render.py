@@ -70,7 +70,7 @@ def test_a_problem_is_plain_data_for_programs() -> None:
     data = Problem(file="f", line=2, column=3, message="m", help="h").to_dict()
 
     expected = {"file": "f", "line": 2, "column": 3, "message": "m", "label": "", "help": "h",
-                "source_line": "", "width": 0}  # fmt: skip
+                "source_line": "", "width": 0, "severity": "error"}  # fmt: skip
     assert expected == json.loads(json.dumps(data))
 
 

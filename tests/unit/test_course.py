@@ -27,6 +27,7 @@ class Quiet:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.cancelled: list[str] = []
+        self.logged: list[tuple[str, int, int]] = []
 
     def fire(self, job: Job, turn: Turn) -> None:
         """Take note of the due time."""
@@ -41,7 +42,8 @@ class Quiet:
         self.cancelled.append(run_id)
 
     def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
-        """Log nothing."""
+        """Take note of what waits, and why what does not is skipped."""
+        self.logged.append(("waits" if what.waits else what.detail, what.from_ms, what.to_ms))
 
 
 class Rig:
@@ -333,3 +335,17 @@ def test_an_answer_to_what_was_removed() -> None:
 
     assert [NOW] == tell.told
     assert NOW + STEP == engine.next_ms(each.ref)
+
+
+def test_logged_as_what_it_comes_to() -> None:
+    """What falls due while as many wait as may is told as skipped, not as waiting, each at once."""
+    rig = Rig(overlap="queue_all", max_catch_up=2)
+    for step in (1, 4, 5):
+        rig.at(step)
+
+    assert [
+        ("waits", due(1), due(1)),
+        ("waits", due(2), due(2)),
+        ("max_catch_up", due(3), due(4)),
+        ("max_catch_up", due(5), due(5)),
+    ] == rig.tell.logged

@@ -140,6 +140,13 @@ def test_nothing_to_compare(seen: Watched, told: str) -> None:
     assert told in text
 
 
+def test_no_index(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody has watched, so that no index can be told, people read how to get one."""
+    fairness_page.show(report([watched(a=1.0)], 0.0))
+
+    assert "`--for 10s` tells how it is now, and Jain's index" in capsys.readouterr().out
+
+
 def test_page(capsys: pytest.CaptureFixture[str]) -> None:
     """People see who lacks most on top, and how many are not shown."""
     many = {f"t{n}": 1.0 for n in range(40)}

@@ -250,6 +250,31 @@ def test_rows() -> None:
     assert 1 == len(history.rows(shown, 1))
 
 
+def test_took() -> None:
+    """What a run took is from its first start on, with all its attempts and the rests between."""
+    entry = run(attempts=3, first_ms=DUE + 1_000, claimed_ms=DUE + 110_000)
+    resting = run(outcome="retrying", ended_ms=0, first_ms=DUE + 1_000, claimed_ms=DUE + 110_000)
+
+    assert "1m59s" == history.rows(known(entry), 1)[0][4]
+    assert 119_000 == history.data_of(entry)["took_ms"]
+    assert "59m59s" == history.rows(known(current=resting, now_ms=DUE + HOUR), 1)[0][4]
+    assert "succeeded with attempt 3, which took 10.0s; the run took 1m59s" in told(known(entry))
+
+
+def test_no_time_is_null() -> None:
+    """For programs a time that there is not is null, in a run and in what was not run."""
+    queued = run(outcome="queued", first_ms=0, claimed_ms=0, ended_ms=0, due_ms=0)
+    waits = msgspec.structs.replace(stretch("waiting"), noted_ms=0)
+
+    assert {None} == {
+        history.data_of(queued)[name] for name in ("due", "first", "ended", "took_ms")
+    }
+    assert (None, "2026-11-23T01:00:00Z") == (
+        history.data_of(waits)["noted"],
+        history.data_of(waits)["to"],
+    )
+
+
 @pytest.mark.parametrize(
     ("took", "expected"),
     [(0, "0ms"), (999, "999ms"), (1_840, "1.8s"), (725_000, "12m05s"), (11_245_000, "3h07m")],
@@ -270,7 +295,9 @@ SLOT = Slot(FLYING, DUE, None, None, None, DUE + 5)
         ({"overlap": "queue_one"}, SLOT, "03:00", f"waiting for {FLYING} to end"),
         ({"overlap": "queue_one"}, SLOT, "04:00", "to be noted as skipped: the job's last run"),
         ({"misfire": "all"}, SLOT._replace(run=None), "03:00", "waiting for its turn to catch up"),
-        ({}, SLOT._replace(run=None), "04:00", "waiting for its turn to catch up"),
+        ({}, SLOT._replace(run=None), "13:00", "waiting for its turn to catch up"),
+        ({}, SLOT._replace(run=None), "04:00", "as missed: nobody sent it when it was due"),
+        ({}, SLOT._replace(run=None), "04:00", "made up for by acme/import:20261123T120000Z"),
         (
             {"misfire": "all", "max_lateness_ms": HOUR},
             SLOT._replace(run=None),

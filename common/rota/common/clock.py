@@ -46,6 +46,11 @@ def iso(ms: int) -> str:
     return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds") + "Z"
 
 
+def iso_known(ms: int) -> str | None:
+    """Return `ms` as `iso` does; None for 0: it did not happen, or nobody knows when."""
+    return iso(ms) if ms else None
+
+
 def iso_seconds(ms: int) -> str:
     """Return `ms` as `2026-11-23T02:00:00Z`, without the milliseconds that there are."""
     return iso(ms // 1000 * 1000)

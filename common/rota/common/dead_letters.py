@@ -8,8 +8,6 @@ from rota.common import keys, message
 from rota.common.link import Link
 from rota.common.message import Completion, Failure
 
-_CHUNK = 500  # records in one round trip
-
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One dead letter, without its payload."""
@@ -33,17 +31,13 @@ class DeadLetters:
         """Return the dead letters of `group`, the latest first."""
         pairs = await self._link.command("ZREVRANGE", keys.dead(group), 0, -1, "WITHSCORES")
         died = [(i.decode(), int(float(at))) for i, at in zip(pairs[::2], pairs[1::2], strict=True)]
-        found: list[DeadLetter] = []
-        for start in range(0, len(died), _CHUNK):
-            chunk = died[start : start + _CHUNK]
-            rows = await self._link.pipeline(
-                [("HMGET", keys.run(group, i), "state", "completion") for i, _ in chunk]
-            )
-            for (job_id, died_ms), (state, completion) in zip(chunk, rows, strict=True):
-                if state == b"dead":
-                    told = message.decode_completion(completion)
-                    found.append(_letter(group, job_id, died_ms, told))
-        return found
+        asked = [("HMGET", keys.run(group, i), "state", "completion") for i, _ in died]
+        rows = await self._link.many(asked)  # a group has at most 10,000
+        return [
+            _letter(group, job_id, died_ms, message.decode_completion(completion))
+            for (job_id, died_ms), (state, completion) in zip(died, rows, strict=True)
+            if state == b"dead"
+        ]
 
     async def request(self, letter: DeadLetter) -> dict[str, Any]:
         """Return what its worker was asked to do, as plain data; empty if the payload is lost.

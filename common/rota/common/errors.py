@@ -6,7 +6,8 @@ RotaError                 1   something unexpected
 ├── StoreError            1   the store answered with an error
 │   └── StoreUnavailable  4   the store can't be reached
 ├── NotFound              5   no such tenant, job or run
-└── Refused               6   the request is understood and not carried out
+├── Refused               6   the request is understood and not carried out
+└── TimedOut              7   what was waited for goes on
 """
 
 
@@ -48,3 +49,9 @@ class Refused(RotaError):
     """The request is understood and not carried out."""
 
     exit_code = 6
+
+
+class TimedOut(RotaError):
+    """What was waited for is not over, and goes on."""
+
+    exit_code = 7

@@ -89,6 +89,14 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
         """Return when it was due, or triggered."""
         return self.due_ms or self.queued_ms or self.ended_ms
 
+    @property
+    def took_ms(self) -> int | None:
+        """Return how long it took, from first start to end, with all rests between attempts.
+
+        None of one that has not ended, or was never claimed.
+        """
+        return max(0, self.ended_ms - self.first_ms) if self.ended_ms and self.first_ms else None
+
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """Occurrences that were not run, all for the same reason."""
@@ -165,8 +173,16 @@ class Ledger:
 
     async def current(self, group: str, run_id: str) -> Attempts | None:
         """Return a run that is in flight; its outcome is its state so far."""
-        row = await self._link.command("HMGET", keys.run(group, run_id), *_FIELDS)
-        return _in_flight(run_id, row) if row[0] and State(row[0].decode()) in IN_FLIGHT else None
+        return next(iter(await self.in_flight(group, [run_id])), None)
+
+    async def in_flight(self, group: str, run_ids: Sequence[str]) -> list[Attempts]:
+        """Return those of these runs that are in flight; their outcomes are their states so far."""
+        rows = await self._link.many([("HMGET", keys.run(group, i), *_FIELDS) for i in run_ids])
+        return [
+            _in_flight(run_id, row)
+            for run_id, row in zip(run_ids, rows, strict=True)
+            if row[0] and State(row[0].decode()) in IN_FLIGHT
+        ]
 
     async def group(self, ref: str, groups: Sequence[str]) -> str | None:
         """Return the one of `groups` that knows TENANT/JOB, also if it is configured no more."""

@@ -8,6 +8,7 @@ import typer
 
 from rota.scheduler import (
     backfill_cli,
+    check_cli,
     config_cli,
     dead_cli,
     ledger_cli,
@@ -17,6 +18,7 @@ from rota.scheduler import (
     session,
     shares_cli,
     tasks_cli,
+    trigger_cli,
 )
 from rota.scheduler.options import (
     JobIdArgument,
@@ -34,14 +36,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog=(
         "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 config invalid, 4 store unreachable, "
-        "5 not found, 6 refused. "
+        "5 not found, 6 refused, 7 timed out. "
         "ROTA_REDIS_URL names the store (default redis://127.0.0.1:6379/0)."
     ),
 )
-
-ConfigArgument = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a directory of them.")
-]
 
 app.add_typer(run_cli.app)
 app.add_typer(config_cli.app)
@@ -100,50 +98,7 @@ def dev(
         sys.exit(devs.run(chosen, configs.load(chosen.config)))
 
 
-@app.command()
-def check(
-    config: ConfigArgument,
-    live: Annotated[
-        bool, typer.Option("--live", help="Also hold it against what the workers serve.")
-    ] = False,
-    form: OutputOption = Output.TABLE,
-) -> None:
-    """Validate a configuration; every error with its place and what to do."""
-    from rota.common import command
-    from rota.scheduler import config as configs
-    from rota.scheduler import output
-
-    with command.exit_codes():
-        try:
-            loaded = configs.load(config)
-        except configs.InvalidConfig as error:
-            if form is Output.JSON:
-                output.write_json(
-                    {"ok": False, "problems": [problem.to_dict() for problem in error.problems]}
-                )
-                sys.exit(error.exit_code)
-            raise
-        mismatches = _compare(loaded) if live else []
-        sizes = {"groups": len(loaded.groups), "tenants": len(loaded.tenants)}
-        sizes["jobs"] = len(loaded.jobs)
-        if form is Output.JSON:
-            output.write_json({"ok": not mismatches, **sizes, "mismatches": mismatches})
-        else:
-            output.write_table(
-                "NOT SERVED AS CONFIGURED",
-                ("JOB", "HANDLER", "REASON"),
-                [(m.job, m.handler, m.reason) for m in mismatches],
-            )
-            counts = ", ".join(output.counted(n, name[:-1]) for name, n in sizes.items())
-            output.write_line(f"{'ok' if not mismatches else 'not ok'}: {counts}")
-        sys.exit(3 if mismatches else 0)
-
-
-def _compare(loaded: Any) -> Any:
-    from rota.common.catalog import Catalog
-    from rota.scheduler import live_check
-
-    return session.ask(lambda link: live_check.compare(loaded, Catalog(link)))
+app.command()(check_cli.check)
 
 
 @app.command("next")
@@ -237,32 +192,7 @@ def status(
             trouble_page.show(found)
 
 
-@app.command()
-def trigger(
-    ref: RefArgument,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Print the completion, and exit 0 only if it succeeded.")
-    ] = False,
-    form: OutputOption = Output.TABLE,
-) -> None:
-    """Run a job now, outside its schedule."""
-    from rota.common import command
-    from rota.scheduler import output
-    from rota.scheduler import trigger as triggers
-
-    with command.exit_codes():
-        check_ref(ref)
-        job_id, shown = session.ask(lambda link: triggers.start(ref, link, wait=wait))
-        if shown is None:
-            output.write_json({"job_id": job_id}) if form is Output.JSON else output.write_line(
-                job_id
-            )
-            return
-        if form is Output.JSON:
-            output.write_json(shown)
-        else:
-            output.write_line(shown.text())
-        sys.exit(0 if shown.outcome == "succeeded" else 1)
+app.command()(trigger_cli.trigger)
 
 
 @app.command()

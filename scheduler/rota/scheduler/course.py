@@ -86,7 +86,7 @@ class Course:
             fallen = [self._one(first)]
         found = list(self._ground().find(fallen))
         self.seen_ms, self.next_ms = now_ms, following
-        for item in found:
+        for item in policy.judged(self.job, self.due, self.line, found):
             if item.kind is not Kind.MISSED:
                 self.teller.decided(self.job, item, waiting=isinstance(self.asked, Turn))
         self.line = merged([*self.line, *found]) if self.line else [*found]

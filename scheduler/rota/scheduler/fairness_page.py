@@ -55,7 +55,7 @@ def words(report: Report) -> list[str]:
 
 def _period(report: Report) -> str:
     if report.seconds is None:
-        return "since the counters began; `--for 10s` tells how it is now"
+        return "since the counters began; `--for 10s` tells how it is now, and Jain's index"
     return f"in {span(round(report.seconds * 1000))}"
 
 

@@ -120,7 +120,7 @@ class Freshness(Loop):
                 tenant=job.tenant,
                 job=job.name,
                 fresh_within=duration.text(job.fresh_within_ms),
-                last_success=clocks.iso(slot.ok_ms) if slot.ok_ms else None,
+                last_success=clocks.iso_known(slot.ok_ms),
             )
 
     def _freshen(self, job: Job, reason: str) -> None:

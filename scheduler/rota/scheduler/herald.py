@@ -6,14 +6,18 @@ from structlog.typing import FilteringBoundLogger
 
 from rota.common import clock
 from rota.common.job import Job
+from rota.common.ledger import Outcome
 from rota.scheduler.line import Kind, Stretch
 
 
 def tell(log: FilteringBoundLogger, job: Job, what: Stretch, *, waiting: bool) -> None:
     """Log what was found; `waiting` tells that the run in the way is not enqueued yet."""
     fields = _fields(job, what)
+    last = {"waiting" if waiting else "running": what.way}
     if what.kind is Kind.OVERLAPS:
-        _overlaps(log, job, fields, {"waiting" if waiting else "running": what.way})
+        _overlaps(log, job, fields, last)
+    elif what.outcome == Outcome.SKIPPED:
+        log.warning("occurrence_skipped", **fields, reason=what.detail, **last)
     else:
         log.info("occurrence_skipped", **fields, reason=what.outcome, detail=what.detail)
 

@@ -14,7 +14,7 @@ from rota.common.ledger import Attempts, Entry, Ledger, Missed, Outcome, Stretch
 from rota.common.link import Link
 from rota.common.progress import Sum
 from rota.common.retention import USUAL, Retention
-from rota.scheduler import pausing, trouble
+from rota.scheduler import beside, outage, pausing, trouble
 from rota.scheduler.waiting import WAITING, waiting
 
 _SECOND, _MINUTE = 1_000, 60_000
@@ -28,6 +28,7 @@ WHY: dict[str, str] = {
     "max_catch_up": "it was beyond its max_catch_up",
     Outcome.SHED: "too many runs of the tenant were queued",
     Outcome.PAUSED: "",  # by whom, and why, is its text
+    Outcome.MISSED: "nobody sent it when it was due",
     Outcome.BREAKER: "",  # how many runs have died is its text
     Missed.DOWN: "no scheduler led the group",
     Missed.STALLED: "the scheduler was held up",
@@ -45,9 +46,19 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     current: Attempts | None  # the run in flight
     entries: list[Entry]  # by the time they were due, the latest first
     waits: list[Stretch] = []  # what is due and not told of yet, in order
-    beside: list[Attempts] = []  # other runs in flight of which somebody has asked
+    beside: list[Attempts] = []  # others, if that was asked, or the one of which somebody has asked
     kept: Retention = USUAL  # how much is kept
     trouble: list[str] = []  # why it does not run, or not as it should, now; if that was asked
+
+    @property
+    def known(self) -> list[Entry]:
+        """Return all that is known, in the order in which people read it: what waits is on top."""
+        ended = {(e.job_id, e.replays) for e in self.entries if isinstance(e, Attempts)}
+        current = [self.current] if self.current else []
+        flying = {(run.job_id, run.replays): run for run in (*current, *self.beside)}
+        runs = [run for key, run in flying.items() if key not in ended]
+        runs.sort(key=lambda run: run.at_ms, reverse=True)
+        return [*reversed(self.waits), *runs, *self.entries]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -91,21 +102,28 @@ async def read(ref: str, link: Link, now_ms: int) -> History:
 
 async def with_run(history: History, run_id: str, link: Link) -> History:
     """Return the same with a run that may be in flight beside the last one."""
-    known = [*([history.current] if history.current else []), *history.entries]
-    if any(isinstance(entry, Attempts) and entry.job_id == run_id for entry in known):
+    if any(isinstance(entry, Attempts) and entry.job_id == run_id for entry in history.known):
         return history
     found = await Ledger(link).current(history.group, run_id)
     return msgspec.structs.replace(history, beside=[found] if found else [])
 
 
+async def with_all_runs(history: History, link: Link) -> History:
+    """Return the same with all runs in flight of a job that runs beside itself."""
+    if history.job is None or history.job.overlap != "allow":
+        return history
+    return msgspec.structs.replace(history, beside=await beside.read(history.job, link))
+
+
 async def read_all(ref: str, link: Link, now_ms: int) -> History:
-    """Return the same, and what keeps the job from running, or succeeding, in words.
+    """Return all runs in flight, too, and what keeps the job from running, or succeeding, in words.
 
     That takes the whole configuration, so it is not for those who look again and again.
     """
-    history = await read(ref, link, now_ms)
+    history = await with_all_runs(await read(ref, link, now_ms), link)
     lines = [told] if (told := await pausing.tell(ref, link)) else []
     if history.job is not None:
+        lines += [told] if (told := await outage.tell(history.job, link, now_ms)) else []
         found = await trouble.find(link, history.job.tenant)
         lines += [trouble.resting(row) for row in found.breakers if row.job == ref]
         lines += [trouble.aged(row) for row in found.stale if row.job == ref]
@@ -137,7 +155,7 @@ def rows(history: History, most: int) -> list[tuple[str | None, ...]]:
 
 
 def as_data(history: History, most: int) -> list[dict[str, Any]]:
-    """Return the same for programs; times are in UTC, empty where there is none."""
+    """Return the same for programs; times are in UTC, null where there is none."""
     return [data_of(entry) for entry in _all(history, most)]
 
 
@@ -155,12 +173,7 @@ def reason(entry: Entry) -> str:
 
 
 def _all(history: History, most: int) -> list[Entry]:
-    current = history.current
-    ended = {(e.job_id, e.replays) for e in history.entries if isinstance(e, Attempts)}
-    known: list[Entry] = [*reversed(history.waits)]
-    if current is not None and (current.job_id, current.replays) not in ended:
-        known.append(current)
-    return [*known, *history.entries][:most]
+    return history.known[:most]
 
 
 def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
@@ -173,13 +186,13 @@ def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
         return history.shown(entry.to_ms), entry.outcome, None, None, None, None, note
     until_ms = entry.ended_ms or history.now_ms
     waited = (entry.first_ms or until_ms) - entry.queued_ms if entry.queued_ms else None
-    took = until_ms - entry.claimed_ms if entry.claimed_ms else None
+    took = until_ms - entry.first_ms if entry.first_ms else None
     return (
         history.shown(entry.at_ms),
         entry.outcome,
         str(entry.attempts) if entry.attempts else None,
         None if waited is None else span(max(0, waited)),
-        None if took is None or entry.outcome in ("queued", "held", "retrying") else span(took),
+        None if took is None else span(max(0, took)),
         entry.worker or None,
         _note(history.job, entry),
     )
@@ -214,7 +227,7 @@ def _asked(entry: Attempts) -> str:
 
 
 def data_of(entry: Entry) -> dict[str, Any]:
-    """Return an entry for programs."""
+    """Return an entry for programs; a time that there is not, or that nobody knows, is null."""
     data: dict[str, Any] = msgspec.to_builtins(entry)
     if isinstance(entry, Attempts):
         data["backfill"] = entry.is_backfill
@@ -222,7 +235,9 @@ def data_of(entry: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in data.items():
         if name.endswith("_ms"):
-            found[name.removesuffix("_ms")] = clock.iso(value) if value else ""
+            found[name.removesuffix("_ms")] = clock.iso_known(value)
         else:
             found[name] = value
+    if isinstance(entry, Attempts):
+        found["took_ms"] = entry.took_ms
     return found

@@ -124,7 +124,7 @@ def _tallies(packed: bytes) -> list[Tally]:
 
 
 def as_data(run: LiveRun) -> dict[str, Any]:
-    """Return a run for programs: times are in UTC, empty where there is none."""
+    """Return a run for programs: times are in UTC, null where there is none."""
     told = None
     if run.mark:
         told = {
@@ -132,7 +132,7 @@ def as_data(run: LiveRun) -> dict[str, Any]:
             **{name: getattr(run.mark, name) for name in ("total", "phase", "attempt")},
             "rate": round(run.mark.rate, 3),
             "rest_s": None if run.rest_s is None else round(run.rest_s, 1),
-            "at": clock.iso(run.noted_ms),
+            "at": clock.iso_known(run.noted_ms),
             "silent_ms": run.silent_ms,
             "stalled": run.stalled,
         }

@@ -4,7 +4,8 @@ Pure: no clock, no store. Two steps. `settled` says of a job's line what is cert
 `released` lets what is first in it go. Taken at any times between, they lead to the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rota.common.job import Job, job_id
 from rota.common.ledger import Note, Outcome
@@ -13,6 +14,15 @@ from rota.scheduler.line import MOST_MISSED, Kind, Line, Stretch, Turn, cut, mer
 from rota.scheduler.schedule import Due
 
 ON_TIME_MS = 60_000  # how late an occurrence may be that is still run as if it were on time
+
+
+class Keep(NamedTuple):
+    """Which occurrences of a kind may wait."""
+
+    kind: Kind
+    most: int  # so many
+    noted: Callable[[Stretch], Stretch]  # what becomes of the others
+    last: bool  # whether the last ones wait, else the first ones
 
 
 def settled(job: Job, due: Due, line: Line, now_ms: int) -> Line:
@@ -26,9 +36,18 @@ def settled(job: Job, due: Due, line: Line, now_ms: int) -> Line:
     return merged(line) if len(line) > 1 else line
 
 
-def has(line: Line, kind: Kind) -> bool:
+def has(line: Sequence[Stretch | Turn], kind: Kind) -> bool:
     """Tell whether anything in line is of a kind."""
     return any(_is(item, kind) for item in line)
+
+
+def judged(job: Job, due: Due, line: Line, found: Sequence[Stretch]) -> Sequence[Stretch]:
+    """Return what was found behind a line; as skipped what may not wait, as others do already."""
+    if job.overlap not in ("queue_one", "queue_all") or not has(found, Kind.OVERLAPS):
+        return found
+    whole = _overlaps(job, due, [*line, *found])
+    first_ms = found[0].from_ms
+    return [it for it in whole if isinstance(it, Stretch) and it.from_ms >= first_ms]
 
 
 def notes(job: Job, line: Line) -> tuple[list[Note], Line]:
@@ -124,71 +143,57 @@ def _overlaps(job: Job, due: Due, line: Line) -> Line:
     if job.overlap == "skip":
         return _skip(line)
     if job.overlap == "cancel":
-        return _last_of(
-            job, due, line, kind=Kind.OVERLAPS, most=1, noted=lambda item: item.skipped()
-        )
-    if job.overlap == "queue_one":
-        return _first_of(job, due, line, most=1, detail="overlap")
-    return _first_of(job, due, line, most=job.max_catch_up, detail="max_catch_up")
+        keep = Keep(Kind.OVERLAPS, 1, Stretch.skipped, last=True)
+    elif job.overlap == "queue_one":
+        keep = Keep(Kind.OVERLAPS, 1, Stretch.skipped, last=False)
+    else:
+        keep = Keep(Kind.OVERLAPS, job.max_catch_up, _one_too_many, last=False)
+    return _kept(job, due, line, keep)
 
 
 def _misfires(job: Job, due: Due, line: Line, now_ms: int) -> Line:
     if job.misfire == "all":
-        most = job.max_catch_up
-        return _last_of(job, due, line, kind=Kind.MISSED, most=most, noted=_beyond)
+        return _kept(job, due, line, Keep(Kind.MISSED, job.max_catch_up, _beyond, last=True))
     last = next(item for item in reversed(line) if _is(item, Kind.MISSED))
     most = int(last.to_ms >= now_ms - ON_TIME_MS)
-    return _last_of(job, due, line, kind=Kind.MISSED, most=most, noted=Stretch.given_up)
+    return _kept(job, due, line, Keep(Kind.MISSED, most, Stretch.given_up, last=True))
 
 
 def _beyond(missed: Stretch) -> Stretch:
     return missed.noted(Outcome.LATE, "max_catch_up", "")
 
 
-def _last_of(
-    job: Job,
-    due: Due,
-    line: Line,
-    *,
-    kind: Kind,
-    most: int,
-    noted: Callable[[Stretch], Stretch],
-) -> Line:
-    """Let the last `most` occurrences of a kind wait; all before them are noted."""
-    found: Line = []
-    for item in reversed(line):
-        if not isinstance(item, Stretch) or item.kind is not kind:
-            found.append(item)
-            continue
-        if 0 < item.times <= most:
-            most -= item.times
-            found.append(item)
-            continue
-        times = lines.last_times(due, item, most)
-        old, rest = cut(job, due, item, times[0]) if times else (item, None)
-        most -= len(times)
-        found += [rest] if rest else []
-        found += [noted(old)] if old else []
-    return found[::-1]
+def _one_too_many(waiting: Stretch) -> Stretch:
+    return waiting.skipped("max_catch_up")
 
 
-def _first_of(job: Job, due: Due, line: Line, *, most: int, detail: str) -> Line:
-    """Let the first `most` occurrences that overlap wait; all behind them are skipped."""
+def _kept(job: Job, due: Due, line: Line, keep: Keep) -> Line:
+    """Let the first or the last occurrences of a kind wait; the others are noted."""
     found: Line = []
-    for item in line:
-        if not isinstance(item, Stretch) or item.kind is not Kind.OVERLAPS:
+    left = keep.most
+    for item in reversed(line) if keep.last else line:
+        if not isinstance(item, Stretch) or item.kind is not keep.kind:
             found.append(item)
             continue
-        if 0 < item.times <= most:
-            most -= item.times
+        if 0 < item.times <= left:
+            left -= item.times
             found.append(item)
             continue
-        times = lines.first_times(due, item, most)
-        first, rest = cut(job, due, item, times[-1] + 1) if times else (None, item)
-        most -= len(times)
-        found += [first] if first else []
-        found += [rest.skipped(detail)] if rest else []
-    return found
+        times = (lines.last_times if keep.last else lines.first_times)(due, item, left)
+        waits, others = _parted(job, due, item, times, last=keep.last)
+        left -= len(times)
+        found += [waits] if waits else []
+        found += [keep.noted(others)] if others else []
+    return found[::-1] if keep.last else found
+
+
+def _parted(
+    job: Job, due: Due, item: Stretch, times: list[int], *, last: bool
+) -> tuple[Stretch | None, ...]:
+    """Return what of a stretch is due at these times, its first or its last ones, and the rest."""
+    if not times:
+        return None, item
+    return cut(job, due, item, times[0])[::-1] if last else cut(job, due, item, times[-1] + 1)
 
 
 def _is(item: Stretch | Turn, kind: Kind) -> bool:

@@ -42,7 +42,11 @@ def list_(
     count: Annotated[int, typer.Option("-n", min=1, max=1_000, help="At most so many.")] = 20,
     form: OutputOption = Output.TABLE,
 ) -> None:
-    """Show what became of a job's occurrences, the latest first; `list` may be left out."""
+    """Show what became of a job's occurrences, the latest first; `list` may be left out.
+
+    WAITED is from when a run was queued to its first start, TOOK from then to its end, or to now,
+    with the rests between its ATTEMPTS. In flight is on top, and above it what is due and waits.
+    """
     from rota.common import command
     from rota.common.clock import SystemClock
     from rota.scheduler import history, output

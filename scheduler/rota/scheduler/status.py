@@ -149,7 +149,7 @@ async def _job_rows(
             in_flight=slot.run,
             last=slot.last,
             outcome=slot.outcome,
-            ended=clock.iso(slot.ended_ms) if slot.ended_ms else None,
+            ended=clock.iso_known(slot.ended_ms or 0),
         )
         for job, slot in zip(jobs, slots, strict=True)
     ]

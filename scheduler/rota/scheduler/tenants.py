@@ -15,8 +15,6 @@ from rota.common.usage import Usages
 from rota.scheduler import limit_fields
 from rota.scheduler.history import span
 
-_CHUNK = 500  # records in one round trip
-
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The last dead letter of a tenant."""
@@ -123,16 +121,12 @@ async def _dead(link: Link, group: str) -> dict[str, Dead]:
 async def _failures(
     link: Link, group: str, dead: dict[str, Dead], now_ms: int
 ) -> dict[str, Failure]:
-    found: dict[str, Failure] = {}
-    names = list(dead)
-    for start in range(0, len(names), _CHUNK):
-        part = names[start : start + _CHUNK]
-        rows = await link.pipeline(
-            [("HGET", keys.run(group, dead[name].last), "completion") for name in part]
-        )
-        for name, completion in zip(part, rows, strict=True):
-            found[name] = _failure(dead[name], completion, now_ms)
-    return found
+    asked = [("HGET", keys.run(group, each.last), "completion") for each in dead.values()]
+    rows = await link.many(asked)
+    return {
+        name: _failure(each, row, now_ms)
+        for (name, each), row in zip(dead.items(), rows, strict=True)
+    }
 
 
 def _failure(dead: Dead, completion: bytes | None, now_ms: int) -> Failure:

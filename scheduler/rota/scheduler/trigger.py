@@ -1,5 +1,6 @@
 """Runs a job now, by hand, and waits for it if asked."""
 
+import asyncio
 import sys
 from typing import Any
 
@@ -41,8 +42,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(line for line in lines if line)
 
 
-async def start(ref: str, link: Link, *, wait: bool) -> tuple[str, Ended | None]:
-    """Trigger TENANT/JOB; return the job_id and, if `wait`, how the run ended."""
+async def start(
+    ref: str, link: Link, *, wait: bool, timeout_ms: int = 0
+) -> tuple[str, Ended | None]:
+    """Trigger TENANT/JOB; return the job_id and, if `wait`, how the run ended.
+
+    That is None of one that is not over after `timeout_ms`, if that is not 0; it goes on.
+    """
     store, catalog = Store(link), Catalog(link)
     job = await find(ref, catalog)
     after = await store.last_completion(job.group)
@@ -52,7 +58,10 @@ async def start(ref: str, link: Link, *, wait: bool) -> tuple[str, Ended | None]
     if not wait:
         return run_id, None
     try:
-        completion, result = await wait_for(job, run_id, after, store=store, catalog=catalog)
+        async with asyncio.timeout(timeout_ms / 1000 if timeout_ms else None):
+            completion, result = await wait_for(job, run_id, after, store=store, catalog=catalog)
+    except TimeoutError:
+        return run_id, None
     except StoreUnavailable as error:
         raise StoreUnavailable(f"{run_id} was triggered, but {error}") from None
     return run_id, Ended(

@@ -68,8 +68,7 @@ def find(history: History, at: Moment | None) -> list[Entry]:
     A dead letter that was replayed has an entry for each time that it came to its end, and what a
     backfill ran again one for each.
     """
-    current = [history.current] if history.current else []
-    known = [*reversed(history.waits), *history.beside, *current, *history.entries]
+    known = history.known
     if at is None:
         return known[:1]
     found = [entry for entry in known if _is_meant(entry, at, history)]
@@ -238,6 +237,8 @@ def _end(history: History, entry: Attempts) -> str:
         text += f" with attempt {entry.attempts}"
         if entry.claimed_ms:
             text += f", which took {span(max(0, entry.ended_ms - entry.claimed_ms))}"
+        if entry.took_ms and entry.first_ms < entry.claimed_ms:
+            text += f"; the run took {span(entry.took_ms)}"
     if why := reason(entry) if entry.outcome in ("lost", "skipped") else "":
         text += f": {why}" + (f" ({entry.way})" if entry.way else "")
     return f"{history.shown(entry.ended_ms)}  {text}"

@@ -1,7 +1,7 @@
 """What is wrong with a configuration, and where: one problem, and all of them as one error."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -24,11 +24,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""  # a few words beside the caret
     help: str = ""  # what to do about it
     source_line: str = ""  # the line that it stands on, whole; empty where the file has no text
+    severity: Literal["error", "warning"] = "error"
     width: int = 0  # characters to underline; 0 where there is no place to show
 
     def render(self) -> str:
         """Return the problem as people read it: the sentence, the place, the line, a caret."""
-        out = [f"error: {_shown(self.message)}"]
+        out = [f"{self.severity}: {_shown(self.message)}"]
         if not self.width:
             out.append(f"  --> {_printable(self.file)}")
         else:

@@ -1,13 +1,12 @@
 """Everything that is wrong with one declaration, and where: for those that `resolve` refused."""
 
-from functools import partial
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 from yaml.nodes import Node, SequenceNode
 
-from rota.scheduler.config import checks, field, layer, limit, phase, resolve, timing
+from rota.scheduler.config import chain, checks, field, layer, limit, phase, resolve, timing
 from rota.scheduler.config.declaration import Declaration
 from rota.scheduler.config.diagnostic import quoted
 from rota.scheduler.config.model import (
@@ -88,12 +87,14 @@ class Inspection(Reader):
         if "burst" in pairs and not rated:
             self._add(pairs["burst"][0], limit.BURST_ALONE, advice=limit.BURST_ADVICE)
         base = self._use(pairs["use"][1]) if "use" in pairs else {}
-        if "jobs" in pairs:
-            for pair in self._pairs(pairs["jobs"][1], "jobs").values():
-                self._tenant_job(pair, base)
-            if not self.problems:  # each job is right, and all together may be wrong
-                check = partial(resolve.waits, self._key.value, self._plain(self._value))
-                self._check(pairs["jobs"][0], check, self._ground)
+        jobs = self._pairs(pairs["jobs"][1], "jobs") if "jobs" in pairs else {}
+        for pair in jobs.values():
+            self._tenant_job(pair, base)
+        plain = {name: self._plain(node) for name, (_, node) in jobs.items()}
+        awaited = chain.as_written(plain, base or {})
+        for job, message, advice in chain.vain(awaited, complete=base is not None):
+            place = self._place(jobs[job], "on") if job in jobs else pairs["use"][1]
+            self._add(place, message, advice=advice)
 
     def _group_of(self, node: Node) -> None:
         group = self._text(node, "the name of a group")

@@ -11,7 +11,7 @@ import msgspec
 
 from rota.common.job import Job
 from rota.common.limits import GroupLimits, TenantLimits
-from rota.scheduler.config import document, resolve
+from rota.scheduler.config import document, resolve, review
 from rota.scheduler.config.declaration import Declaration, Declarations
 from rota.scheduler.config.diagnostic import MAX_PROBLEMS, InvalidConfig, Problem
 from rota.scheduler.config.field import FieldError
@@ -43,16 +43,14 @@ def load(path: Path) -> Config:
     Hidden files and directories are left out. Raises `InvalidConfig` with every problem of every
     file.
     """
+    return _Loading().load(path)[0]
+
+
+def check(path: Path) -> tuple[Config, list[Problem]]:
+    """Return the same, and as warnings what is written there in vain."""
     loading = _Loading()
-    files = loading.read(path)
-    ground = loading.ground()
-    jobs, tenants = loading.tenants(ground)
-    limits = loading.limits(ground)
-    if loading.problems:
-        raise InvalidConfig(loading.problems)
-    return Config(
-        groups=sorted(ground.groups), jobs=jobs, tenants=tenants, files=files, limits=limits
-    )
+    config, ground = loading.load(path)
+    return config, review.warnings(loading.declared, ground, config.jobs)
 
 
 class _Loading:
@@ -60,45 +58,56 @@ class _Loading:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self._all = Declarations()
+        self.declared = Declarations()
         self._groups: dict[str, GroupLimits] = {}
         self._tenants: dict[str, tuple[str, TenantLimits]] = {}  # tenant -> its group and limits
+
+    def load(self, path: Path) -> tuple[Config, Ground]:
+        """Return the configuration, and what its tenants stand on."""
+        files = self.read(path)
+        ground = self.ground()
+        jobs, tenants = self.tenants(ground)
+        limits = self.limits(ground)
+        if self.problems:
+            raise InvalidConfig(self.problems)
+        groups = sorted(ground.groups)
+        return Config(groups=groups, jobs=jobs, tenants=tenants, files=files, limits=limits), ground
 
     def read(self, path: Path) -> list[str]:
         """Take in the declarations of all files below `path` and return the files' names."""
         files = self._below(path) if _is_directory(path) else [path]
         shown = sorted((_shown(file), file) for file in files)
         for name, file in shown:
-            self._all.add(document.read(file, name))
-        self.problems += self._all.problems
+            self.declared.add(document.read(file, name))
+        self.problems += self.declared.problems
         return [name for name, _ in shown]
 
     def ground(self) -> Ground:
         """Resolve what tenants stand on: groups, defaults and templates."""
         defaults = BUILT_IN
-        if place := self._all.defaults:
+        if place := self.declared.defaults:
             produce = partial(resolve.defaults, place.data)
             defaults = self._try(place, Ground(), produce, Inspection.defaults) or defaults
-        ground = Ground(groups=frozenset(self._all.groups), defaults=defaults)
-        for name, place in self._all.groups.items():
+        ground = Ground(groups=frozenset(self.declared.groups), defaults=defaults)
+        for name, place in self.declared.groups.items():
             produce_group = partial(resolve.group, place.data, defaults)
             group = self._try(place, ground, produce_group, Inspection.group)
             self._groups[name] = group or GroupLimits()
         templates: dict[str, JobSpecs] = {}
-        for name, place in self._all.templates.items():
+        for name, place in self.declared.templates.items():
             specs = self._try(
                 place, ground, partial(resolve.template, place.data, ground), Inspection.template
             )
             if specs is not None:
                 templates[name] = specs
-        broken = frozenset(self._all.templates.keys() - templates.keys())
+        broken = frozenset(self.declared.templates.keys() - templates.keys())
         return msgspec.structs.replace(ground, templates=templates, broken=broken)
 
     def tenants(self, ground: Ground) -> tuple[list[Job], dict[str, str]]:
         """Resolve all tenants into their jobs and their groups."""
         jobs: list[Job] = []
         groups: dict[str, str] = {}
-        for name, place in sorted(self._all.tenants.items()):
+        for name, place in sorted(self.declared.tenants.items()):
             produce = partial(resolve.tenant, name, place.data, ground)
             resolved = self._try(place, ground, produce, Inspection.tenant)
             if resolved is not None:
@@ -112,7 +121,7 @@ class _Loading:
     def limits(self, ground: Ground) -> dict[str, GroupLimits]:
         """Return the limits of each group, with those of its tenants and of all handlers."""
         handlers = {}
-        for name, place in sorted(self._all.handlers.items()):
+        for name, place in sorted(self.declared.handlers.items()):
             produce = partial(resolve.handler, place.data)
             if most := self._try(place, ground, produce, Inspection.handler):
                 handlers[name] = most
@@ -146,7 +155,7 @@ class _Loading:
     ) -> None:
         if len(self.problems) >= MAX_PROBLEMS:
             raise InvalidConfig([*self.problems, place.problem(_ENOUGH)])
-        inspection = Inspection(place, ground, complete=self._all.complete)
+        inspection = Inspection(place, ground, complete=self.declared.complete)
         with suppress(TooManyProblems):
             inspect(inspection)
         self.problems += inspection.problems
@@ -169,7 +178,7 @@ class _Loading:
         return files
 
     def _unreadable(self, error: OSError) -> None:
-        self._all.complete = False
+        self.declared.complete = False
         message = f"the directory can't be read: {error.strerror}"
         self.problems.append(Problem(file=_shown(error.filename), message=message))
 

@@ -47,6 +47,13 @@ class Reader:
                 pairs.setdefault(key.value, (key, value))
         return pairs
 
+    @staticmethod
+    def _place(pair: Pair, name: str) -> Node:
+        """Return the node of a field of a mapping; of the mapping's own name if it has none."""
+        key, mapping = pair
+        fields = mapping.value if type(mapping) is MappingNode else []
+        return next((value for field, value in fields if field.value == name), key)
+
     def _name(self, node: Node) -> None:
         self._check(node, field.name, node.value)
 

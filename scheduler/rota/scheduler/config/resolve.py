@@ -56,7 +56,7 @@ def defaults(data: Any) -> DefaultsSpec:
     """Return the defaults that `data` declares over the built-in ones."""
     written = msgspec.convert(data, DefaultsSpec)
     ground = Ground(defaults=lay(written, BUILT_IN))
-    _job(_PROBE, ground, footing(ground))
+    job(_PROBE, ground, footing(ground))
     limits(TenantSpec(group="probe"), ground.defaults)
     group({}, ground.defaults)
     return ground.defaults
@@ -104,7 +104,7 @@ def template(data: Any, ground: Ground) -> JobSpecs:
     specs = msgspec.convert(data, JobSpecs)
     base = footing(ground)
     for name, spec in specs.items():
-        _job(spec, ground, base, name=name)
+        job(spec, ground, base, name=name)
     return specs
 
 
@@ -116,21 +116,11 @@ def tenant(name: str, data: Any, ground: Ground) -> tuple[str, list[Job], Tenant
     base = footing(ground, spec)
     specs = specs_of(spec.jobs, inherited(spec.use, ground.templates))
     jobs = [
-        _job(specs[job], ground, base, tenant=name, group=spec.group, name=job)
-        for job in sorted(specs)
+        job(specs[each], ground, base, tenant=name, group=spec.group, name=each)
+        for each in sorted(specs)
     ]
     timing.chains(jobs)
     return spec.group, jobs, limits(spec, ground.defaults)
-
-
-def waits(name: str, data: Any, ground: Ground) -> None:
-    """Check that jobs of a tenant which wait for others do not wait for ever; nothing else."""
-    try:
-        tenant(name, data, ground)
-    except timing.WaitError:
-        raise
-    except (FieldError, msgspec.ValidationError):
-        return
 
 
 def footing(ground: Ground, spec: TenantSpec | None = None) -> Footing:
@@ -177,7 +167,7 @@ def over(upper: JobSpec, lower: JobSpec) -> JobSpec:
     return lay(upper, lower)
 
 
-def _job(
+def job(
     spec: JobSpec,
     ground: Ground,
     base: Footing,
@@ -186,6 +176,7 @@ def _job(
     group: str = "",
     name: str = "",
 ) -> Job:
+    """Return the job that `spec` comes to, on what it stands on."""
     begin, later, mend = phase.steps(spec, ground.defaults)
     own = spec.blackout
     usual = ground.defaults

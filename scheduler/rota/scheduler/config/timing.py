@@ -5,14 +5,12 @@ Every check raises `FieldError`.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
 from typing import Final, Literal, cast
 
 from msgspec import UNSET, UnsetType
 
 from rota.common.job import Blackout, Fold, Gap, Job, Schedule
-from rota.scheduler.config import field
-from rota.scheduler.config.diagnostic import quoted
+from rota.scheduler.config import chain, field
 from rota.scheduler.config.field import FieldError
 from rota.scheduler.config.model import (
     KINDS,
@@ -36,10 +34,6 @@ _SPREAD: Final = {  # why a kind needs no jitter
     "between": "delete it; each job has a place of its own in the window",
     "on": "delete it; it starts when the other job has succeeded",
 }
-
-
-class WaitError(FieldError):
-    """A job waits for another one in vain."""
 
 
 def schedule(spec: JobSpec, dst: DstSpec, zone: str) -> Schedule:
@@ -121,17 +115,8 @@ def rule(dst: DstSpec) -> tuple[Gap | None, Fold | None]:
 
 def chains(jobs: Iterable[Job]) -> None:
     """Check that each job that waits for another one waits for one that will run."""
-    awaited = {job.name: job.schedule.completed for job in jobs}
-    for name in awaited:
-        seen = [name]
-        while (other := awaited[seen[-1]]) and other not in seen:
-            if other not in awaited:
-                advice = field.did_you_mean(other, frozenset(awaited)) or "name a job of the tenant"
-                raise WaitError(f"job {seen[-1]} waits for {quoted(other)}: no such job", advice)
-            seen.append(other)
-        if other:
-            text = ", ".join(f"{one} for {two}" for one, two in pairwise([*seen, other]))
-            raise WaitError(f"jobs wait in a circle: {text}", "give one of them a schedule")
+    for _, message, advice in chain.vain({job.name: job.schedule.completed for job in jobs}):
+        raise FieldError(message, advice)
 
 
 @lru_cache(_CACHED)
