@@ -124,7 +124,7 @@ def only(tmp_path: Path, content: str) -> Problem:
          ("known fields are handler, phases, on_failure, cron, every, after, at, between, on, "
           "phase, jitter, args, timezone, dst, blackout, timeout, kill_after, overlap, misfire, "
           "max_lateness, max_catch_up, retry, pause_after_failures, probe_after, fresh_within, "
-          "retry_on, max_task_size, unsplittable, start_while_planning, dead_task, "
+          "retry_on, max_task_size, task_time, unsplittable, start_while_planning, dead_task, "
           "stagger, priority")),
         ("{handler: h, every: 1s, timezone: Europe/Berln}", 45, "unknown time zone `Europe/Berln`",
          "did you mean `Europe/Berlin`?"),
