@@ -1,11 +1,12 @@
 """From a file or a directory of files to a configuration, or to all that is wrong with it."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,6 +24,7 @@ from rota.scheduler.config.resolve import Ground, JobSpecs
 MAX_JOBS: Final = 500_000  # of one configuration; templates multiply what little text declares
 _TOO_MANY_JOBS = f"with this tenant there are more than {MAX_JOBS:,} jobs"
 _ENOUGH = "this is wrong, too; looking for more ends here"
+_TEXT = "(text)"  # what problems name as the file of what is none
 _SUFFIXES = (".yaml", ".yml")
 _T = TypeVar("_T")
 
@@ -44,15 +46,23 @@ def load(path: Path) -> Config:
     file.
     """
     loading = _Loading()
-    files = loading.read(path)
-    ground = loading.ground()
-    jobs, tenants = loading.tenants(ground)
-    limits = loading.limits(ground)
-    if loading.problems:
-        raise InvalidConfig(loading.problems)
-    return Config(
-        groups=sorted(ground.groups), jobs=jobs, tenants=tenants, files=files, limits=limits
-    )
+    return loading.config(loading.read(path))
+
+
+def of(source: Config | Path | str | Mapping[str, Any]) -> Config:
+    """Return the configuration that is meant by `source`; raises `InvalidConfig`.
+
+    That is a path; text, if it has a line break; or a mapping of what a file would hold.
+    """
+    if isinstance(source, Config):
+        return source
+    if isinstance(source, Mapping):
+        source = json.dumps(source, indent=2, ensure_ascii=False) + "\n"  # which is YAML, too
+    if isinstance(source, str) and "\n" in source:
+        loading = _Loading()
+        loading.take(source, _TEXT)
+        return loading.config([])
+    return load(Path(source))
 
 
 class _Loading:
@@ -72,6 +82,24 @@ class _Loading:
             self._all.add(document.read(file, name))
         self.problems += self._all.problems
         return [name for name, _ in shown]
+
+    def take(self, text: str, name: str) -> None:
+        """Take in the declarations of a text, which problems are told of under this name."""
+        read = document.Document(name, text)
+        read.parse()
+        self._all.add(read)
+        self.problems += self._all.problems
+
+    def config(self, files: list[str]) -> Config:
+        """Resolve all that was taken in, which is from these files."""
+        ground = self.ground()
+        jobs, tenants = self.tenants(ground)
+        limits = self.limits(ground)
+        if self.problems:
+            raise InvalidConfig(self.problems)
+        return Config(
+            groups=sorted(ground.groups), jobs=jobs, tenants=tenants, files=files, limits=limits
+        )
 
     def ground(self) -> Ground:
         """Resolve what tenants stand on: groups, defaults and templates."""
