@@ -79,7 +79,7 @@ def within(name: str) -> FilteringBoundLogger:
                 structlog.contextvars.merge_contextvars,
                 _below,
                 structlog.dev.ConsoleRenderer(
-                    colors=False, pad_event=0, exception_formatter=structlog.dev.plain_traceback
+                    colors=False, exception_formatter=structlog.dev.plain_traceback
                 ),
             ],
             wrapper_class=structlog.stdlib.BoundLogger,

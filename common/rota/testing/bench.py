@@ -95,23 +95,22 @@ class Bench:
         values = (ID, _FOR_EVER_MS, message.encode(info), *names)
         await self._store.ask([(REGISTER, group, values) for group in self._groups])
 
-    async def work(self) -> bool:
-        """Carry out all that there is; tell whether there was anything.
+    async def work(self) -> None:
+        """Carry out all that there is.
 
         It returns when every handler has ended, or sleeps. Raises `Stuck` for one that does
         neither.
         """
-        worked = self.naps.wake(self._clock.now_ms()) > 0
+        self.naps.wake(self._clock.now_ms())
         if self._held:
             await self._heed()
         while True:
             await self._quiet()
-            if self._claimed and self._places:
+            again = not self._claimed and await self._exchange()
+            if self._claimed:
                 self._begin(self._claimed.popleft())
-            elif await self._exchange():
-                worked = True
-            elif not self._awake and not self._claimed:
-                return worked
+            elif not (again or self._awake):
+                return
 
     async def stop(self) -> None:
         """End all handlers that sleep, and write nothing of their runs."""
@@ -132,16 +131,15 @@ class Bench:
         return max(0, self._concurrency - len(self._awake))
 
     async def _exchange(self) -> bool:
-        """Report what has ended and claim what there is; tell whether that was anything."""
+        """Report what has ended and claim what there is; tell whether anything was reported."""
         ended, self._ended = self._ended, []
         resting, self._resting = self._resting, []
-        wanted = dict.fromkeys(self._groups, self._places) if self._places else {}
-        if not (ended or resting or wanted):
-            return False
+        wanted = dict.fromkeys(self._groups, self._places)
         _, claims = await self._store.exchange(ID, ended, resting, wanted, lease_ms=_FOR_EVER_MS)
         for claim in claims.values():
             self._claimed += claim.runs
-        return bool(ended or resting or self._claimed)
+        # Then there may be more: scripts that the store must be given first come behind the claim.
+        return bool(ended or resting)
 
     def _begin(self, run: Claimed) -> None:
         now = self._clock.monotonic()

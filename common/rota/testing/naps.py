@@ -42,17 +42,17 @@ class Naps:
         await over
 
     async def next(self) -> None:
-        """Return when somebody has fallen asleep."""
-        self._fell.clear()
+        """Return when somebody has fallen asleep since the last time."""
         await self._fell.wait()
+        self._fell.clear()
 
     @property
     def until_ms(self) -> int | None:
         """Return when the first is to wake; None if nobody sleeps."""
         return min((until for naps in self._asleep.values() for until, _ in naps), default=None)
 
-    def wake(self, now_ms: int) -> int:
-        """Wake those whose time it is, the first first; return how many these are."""
+    def wake(self, now_ms: int) -> None:
+        """Wake those whose time it is, the first first."""
         due = sorted(
             (
                 (until, number, over, held)
@@ -66,7 +66,6 @@ class Naps:
             self._asleep.pop(held, None)
             if not over.done():
                 over.set_result(None)
-        return len(due)
 
     def forget(self, held: HeldRun) -> None:
         """Count a run as awake: it was cancelled, or has ended."""

@@ -241,9 +241,9 @@ class Rota:
         """Let everything happen that is to happen now."""
         moved = True
         while moved:
-            moved = await self._timetable.turn()
-            moved = await self._bench.work() or moved
-            moved = await self._timetable.turn() or moved
+            await self._timetable.tell()
+            await self._bench.work()
+            moved = await self._timetable.listen()
             moved = await self._timetable.promote() or moved
 
     @contextmanager

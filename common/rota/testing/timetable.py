@@ -1,20 +1,22 @@
 """The scheduler of a test: the parts of a real one, which do nothing until they are told to."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from rota.common import keys, message
 from rota.common.catalog import Catalog
 from rota.common.clock import Clock
+from rota.common.errors import StoreUnavailable
 from rota.common.limiter import Limiter
 from rota.common.link import Link
 from rota.common.message import Completion
 from rota.common.pauses import Pauses
 from rota.common.service import Loop
 from rota.common.state import Operation
-from rota.common.store import Store
+from rota.common.store import Answer, Store
 from rota.scheduler import applied as contents
 from rota.scheduler.applied import Applied
 from rota.scheduler.awaited import Awaited
@@ -34,7 +36,16 @@ _MOST = 500  # runs that one script promotes
 
 
 class PromptStore(Store):
-    """A store that is not waited for: what is not there yet comes with a later turn."""
+    """A store that is not waited for: what is not there yet comes with a later look."""
+
+    asked = 0  # how many scripts were sent to it
+
+    async def attempt(
+        self, calls: Sequence[tuple[str, str, Sequence[Any]]], *, apart: bool = False
+    ) -> list[Answer | StoreUnavailable]:
+        """Ask, and count that."""
+        self.asked += len(calls)
+        return await super().attempt(calls, apart=apart)
 
     async def completions(self, group: str, after: str) -> tuple[str, list[tuple[Completion, int]]]:
         """Return what there is behind stream id `after`, at once."""
@@ -91,18 +102,22 @@ class Timetable:
         for group in applied.jobs.keys() - self._groups.keys():
             await self._lead(group, applied)
 
-    async def turn(self) -> bool:
-        """Tell what is due by now, hear what has ended; tell whether anything was heard."""
-        before = self._heard
+    async def tell(self) -> None:
+        """Tell the store what is due by now."""
         self.engine.turn()
         while await self._dispatcher.turn() == 0 or self._is_late():
             self.engine.turn()
+
+    async def listen(self) -> bool:
+        """Hear what has ended; tell whether the store was told anything for that."""
+        asked, heard = self.store.asked, self._heard
         for listener in self._all(Listener):
             await listener.turn()
-        if self._heard > before:
+        if self._heard > heard:
             for successor in self._all(Successor):
                 await successor.turn()
-        return self._heard > before
+            await self.tell()
+        return self.store.asked > asked
 
     async def promote(self) -> bool:
         """Queue what has rested; tell whether that is anything. `rest_ms` is set."""
