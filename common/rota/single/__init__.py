@@ -1,1 +1,5 @@
-"""Rota in one process."""
+"""Scheduler, worker and callers in one process: the same parts, configuration and handlers."""
+
+from rota.single.single import Single
+
+__all__ = ["Single"]
