@@ -12,10 +12,13 @@ import pytest
 from rota.client import CallFailed
 from rota.common.embedded import EmbeddedStore
 from rota.common.errors import StoreUnavailable, UsageError
+from rota.common.ledger import Attempts, Ledger
 from rota.common.store import Store
+from rota.scheduler.daemon import SchedulerDaemon
 from rota.single import Single
 from rota.worker import Context, Jobs
-from tests.support import probe, prometheus
+from tests.support import probe, prometheus, workers
+from tests.support.logbook import Logbook
 
 NEVER = "366d"
 
@@ -171,3 +174,25 @@ def test_what_can_not_be() -> None:
         Single(config(), Shop().jobs, url="redis://x", embedded=True)
     with pytest.raises(UsageError, match="is no file"):
         Single(config(), Shop().jobs, embedded=True, watch=True)
+
+
+async def test_from_one_to_many(url: str, store: Store) -> None:
+    """A scheduler and a worker of their own go on where the one process stops; nothing changes."""
+    shop = Shop()
+    other = Shop()
+    async with Single(config(), shop.jobs, url=url):
+        await probe.until(lambda: shop.seen)
+        async with workers.working(url, other.jobs):
+            daemon = SchedulerDaemon(url, log=Logbook().log)
+            await daemon.start()
+            await probe.until(lambda: other.seen)
+    async with workers.working(url, other.jobs):
+        before = len(other.seen)
+        await probe.until(lambda: len(other.seen) > before + 2)
+    await daemon.stop()
+
+    entries = await Ledger(store.link).of("gold", "acme/import", 0)
+    ends = [(entry.job_id, entry.attempts) for entry in entries if isinstance(entry, Attempts)]
+
+    assert len(ends) == len({job_id for job_id, _ in ends}) > 3
+    assert {1} == {attempts for _, attempts in ends}
