@@ -1,65 +1,17 @@
 """Calls in the store: in time or not at all, each with one end, whose reply can't get lost."""
 
-from typing import Any
-
 import pytest
 
-from rota.common import keys, message, names
-from rota.common.calling import Calling, CallRun, Reply
-from rota.common.ledger import Attempts, Ledger, Outcome
-from rota.common.limiter import Limiter
-from rota.common.limits import GroupLimits, TenantLimits
-from rota.common.message import JobRequest
-from rota.common.run import Claimed, Ended
+from rota.common import keys
+from rota.common.calling import Calling
+from rota.common.intervention import Intervention
 from rota.common.state import State
 from rota.common.store import LEASE_MS, Store
 from tests.support import backup, builders
-from tests.support.builders import GROUP, HANDLER, HOUR_MS, WORKER
+from tests.support.builders import GROUP, HOUR_MS, WORKER
+from tests.support.called import INBOX, REF, SOON_MS, begin, call, end, replies
 from tests.support.clusters import Cluster, group_on
 from tests.support.topologies import opened
-
-JOB = names.call_job(HANDLER)
-REF = f"acme/{JOB}"
-INBOX = "c1"
-SOON_MS = 30_000
-
-
-def call(number: int = 1, **over: Any) -> CallRun:
-    """Return a call that `INBOX` waits for."""
-    request = JobRequest(tenant="acme", job=JOB, handler=HANDLER, beside=True)
-    fields: dict[str, Any] = {
-        "job_id": f"{REF}:call-{number}",
-        "tenant": "acme",
-        "job": JOB,
-        "handler": HANDLER,
-        "attempts": 1,
-        "keep_ms": HOUR_MS,
-        "body": message.encode(request),
-        "timeout_ms": SOON_MS,
-        "inbox": INBOX,
-    } | over
-    return CallRun(**fields)
-
-
-async def begin(store: Store, *calls: CallRun) -> list[Claimed]:
-    """Place calls and return them as they are claimed."""
-    await builders.register(store)
-    await Calling(store).place(GROUP, calls)
-    return (await builders.claim(store, len(calls))).runs
-
-
-async def end(store: Store, run: Claimed, outcome: str = "succeeded", result: bytes = b"") -> str:
-    """Report how a call ended; return the store's word."""
-    body = builders.completion(run, outcome, beside=True)
-    words, _ = await store.exchange(WORKER, [Ended(run, outcome, body, result)], [], {})
-    return words[run.job_id]
-
-
-async def replies(store: Store) -> list[Reply]:
-    """Return the replies that are in the inbox."""
-    if not await store.link.command("EXISTS", keys.inbox(GROUP, INBOX)):
-        return []
-    return (await Calling(store).replies(GROUP, INBOX))[0]
 
 
 async def test_placed_once(store: Store) -> None:
@@ -96,11 +48,25 @@ async def test_no_noise(store: Store) -> None:
 
 
 async def test_unheard_failure(store: Store) -> None:
-    """A call that failed and that nobody waits for is a dead letter."""
-    (run,) = await begin(store, call(inbox=""))
+    """A call that failed and that nobody waits for is a dead letter, which can be tried again."""
+    (run,) = await begin(store, call(inbox="", timeout_ms=0))
     await end(store, run, "dead")
+    letters = await store.link.command("ZCARD", keys.dead(GROUP))
+    word, _ = await Intervention(store).replay(GROUP, run.job_id)
+    (again,) = (await builders.claim(store)).runs
 
-    assert 1 == await store.link.command("ZCARD", keys.dead(GROUP))
+    assert (1, "queued", run.body) == (letters, word, again.body)
+    assert "completed" == await end(store, again)
+
+
+@pytest.mark.parametrize("inbox", [INBOX, ""])
+async def test_small_when_it_is_over(store: Store, inbox: str) -> None:
+    """Of a call that is over its end alone is kept: there may be very many."""
+    (run,) = await begin(store, call(inbox=inbox))
+    await end(store, run, "succeeded")
+    fields = await store.link.command("HKEYS", keys.run(GROUP, run.job_id))
+
+    assert {b"state", b"completion", b"result", b"fence"} == set(fields)
 
 
 async def test_told_again(store: Store) -> None:
@@ -117,32 +83,6 @@ async def test_told_again(store: Store) -> None:
     assert [ids[1]] == [reply.job_id for reply in await replies(store)]
 
 
-async def test_expired(store: Store) -> None:
-    """A call that is claimed too late is not carried out; that is its reply, and in the ledger."""
-    await builders.register(store)
-    await Calling(store).place(GROUP, [call(1), call(2, timeout_ms=0)])
-    await builders.shift(store, SOON_MS)
-    runs = (await builders.claim(store, 2)).runs
-    (reply,) = await replies(store)
-    (entry,) = await Ledger(store.link).of(GROUP, REF, 0)
-
-    assert [call(2).job_id] == [run.job_id for run in runs]
-    assert reply.completion.error is not None
-    assert ("cancelled", "Expired") == (reply.completion.outcome, reply.completion.error.kind)
-    assert isinstance(entry, Attempts)
-    assert (Outcome.EXPIRED, call(1).job_id) == (entry.outcome, entry.job_id)
-
-
-async def test_no_attempt_too_late(store: Store) -> None:
-    """A call whose next attempt would come too late ends with the failure that it has."""
-    (run,) = await begin(store, call(attempts=3))
-    word = await builders.retry(store, run, SOON_MS)
-    (reply,) = await replies(store)
-
-    assert ("retrying", "dead") == (word, reply.completion.outcome)
-    assert "retrying" == await builders.retry(store, run, SOON_MS)
-
-
 async def test_forgone(store: Store) -> None:
     """What nobody waits for any more does not begin; the worker of what runs is told to end it."""
     (running,) = await begin(store, call(1))
@@ -155,23 +95,39 @@ async def test_forgone(store: Store) -> None:
     assert State.CANCELLED is await builders.state_of(store, call(2).job_id)
 
 
-async def test_wanted_elsewhere(store: Store) -> None:
-    """Who gives up ends no call that somebody else waits for by now."""
-    (run,) = await begin(store, call(inbox="gone"))
-    await Calling(store).attend(GROUP, INBOX, [run.job_id], 1)
-    await Calling(store).forgo(GROUP, "gone", [run.job_id])
+@pytest.mark.parametrize("first", [INBOX, "c2"])
+async def test_wanted_elsewhere(store: Store, first: str) -> None:
+    """Who gives up ends no call that somebody else waits for; the last one who does ends it."""
+    (run,) = await begin(store, call())
+    calling = Calling(store)
+    await calling.attend(GROUP, "c2", [run.job_id], 1)
+    await calling.forgo(GROUP, first, [run.job_id] * 2)
+    still = await store.link.command("EXISTS", keys.control(GROUP, WORKER))
+    await calling.forgo(GROUP, "c2" if first == INBOX else INBOX, [run.job_id])
 
-    assert 0 == await store.link.command("EXISTS", keys.control(GROUP, WORKER))
-    assert "completed" == await end(store, run)
+    assert (0, 1) == (still, await store.link.command("EXISTS", keys.control(GROUP, WORKER)))
 
 
-async def test_shed(store: Store) -> None:
-    """A tenant's backlog bounds its calls, too."""
-    limits = GroupLimits(tenants={"acme": TenantLimits(max_backlog=2)})
-    await Limiter(store).limit(GROUP, limits)
-    words = await Calling(store).place(GROUP, [call(n) for n in range(3)])
+async def test_heard_by_all(store: Store) -> None:
+    """Everybody who waits for a call gets its reply, the four who came last at least."""
+    (run,) = await begin(store, call())
+    calling = Calling(store)
+    for inbox in ("c2", "c3", INBOX, "c4", "c5", "c5"):
+        await calling.attend(GROUP, inbox, [run.job_id], 1)
+    await end(store, run)
+    heard = {inbox: len(await replies(store, inbox)) for inbox in ("c2", "c3", INBOX, "c4", "c5")}
 
-    assert ["queued", "queued", "shed"] == words
+    assert {"c2": 0, "c3": 1, INBOX: 1, "c4": 1, "c5": 1} == heard
+
+
+async def test_no_call(store: Store) -> None:
+    """Who asks for a run that is no call learns nothing of it, and leaves no trace on it."""
+    await builders.enqueue(store, builders.occurrence())
+    before = await builders.snapshot(store, virtual=False)
+    found = await Calling(store).attend(GROUP, INBOX, [builders.occurrence().job_id], 1)
+
+    assert [builders.occurrence().job_id] == found.unknown
+    assert before == await builders.snapshot(store, virtual=False)
 
 
 async def test_worker_lost(store: Store) -> None:
@@ -250,3 +206,12 @@ async def test_in_a_cluster(cluster: Cluster) -> None:
         found = [await Calling(store).replies(group, INBOX) for group in groups]
 
     assert [b"\x07", b"\x07"] == [reply.result for told, _ in found for reply in told]
+
+
+async def test_late_report(store: Store) -> None:
+    """A worker whose call was taken back is told that its report was not accepted."""
+    (run,) = await begin(store, call())
+    await builders.shift(store, LEASE_MS)
+    await store.sweep(GROUP)
+
+    assert "stale" == await end(store, run)

@@ -8,6 +8,7 @@ from unittest.mock import ANY
 import pytest
 
 from rota.common import keys
+from rota.common.calling import Calling
 from rota.common.errors import StoreUnavailable
 from rota.common.link import Link, server
 from rota.common.scripts import (
@@ -23,7 +24,7 @@ from rota.common.scripts import (
 )
 from rota.common.state import Operation, State
 from rota.common.store import LEASE_MS, Store
-from tests.support import builders, calls, recount
+from tests.support import builders, called, calls, recount
 from tests.support.builders import DUE_MS, GROUP, HANDLER, WORKER
 from tests.support.proxy import Proxy
 
@@ -45,8 +46,13 @@ async def somebody_leads(store: Store) -> None:
 
 
 async def somebody_waits(store: Store) -> None:
-    """Let a client wait for the run's reply."""
-    await store.link.command("HSET", keys.run(GROUP, RUN_ID), "reply", "c1")
+    """Let a client wait for a call."""
+    await Calling(store).place(GROUP, [called.call()])
+
+
+async def paid_ahead(store: Store) -> None:
+    """Let the tenant have paid for longer than the test lasts: then a renewal charges nothing."""
+    await store.link.command("HSET", keys.run(GROUP, RUN_ID), "charged", 600_000)
 
 
 async def lease_goes(store: Store) -> None:
@@ -80,9 +86,9 @@ REQUESTS = [
     Request(Operation.ENQUEUE, None, State.QUEUED, [b"duplicate", _ID]),
     Request(
         *(Operation.CLAIM, State.QUEUED, State.RUNNING),
-        [b"claimed", 0, _ID, ANY, b"1", str(DUE_MS).encode(), builders.occurrence().body],
+        [b"claimed", 0, _ID, ANY, b"1", str(DUE_MS).encode(), builders.occurrence().body, 0],
     ),
-    Request(Operation.RENEW, State.RUNNING, State.RUNNING, [b"renewed"]),
+    Request(Operation.RENEW, State.RUNNING, State.RUNNING, [b"renewed"], prepare=paid_ahead),
     Request(
         *(Operation.PROGRESS, State.RUNNING, State.RUNNING),
         [b"noted", b"what is committed"],
@@ -102,12 +108,13 @@ REQUESTS = [
     Request(Operation.CALL, None, State.QUEUED, [b"duplicate"]),
     Request(
         *(ATTEND, State.QUEUED, State.QUEUED, [b"waiting", b"", b""]),
-        args=("c1", 60_000, RUN_ID),
+        prepare=somebody_waits,
+        args=("c2", 60_000, called.call().job_id),
     ),
     Request(
         *(FORGO, State.QUEUED, State.QUEUED, [b"forgone"]),
         prepare=somebody_waits,
-        args=("c1", RUN_ID),
+        args=(called.INBOX, called.call().job_id),
     ),
     Request(
         *(LEAD, None, None, [ANY, SCHEDULER.encode(), 1]),

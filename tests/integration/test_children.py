@@ -51,7 +51,7 @@ def context(handler: str) -> Context:
             tenant="acme", job="import", handler=handler, retry=Retry(attempts=5), missed=(1, 2)
         ),
     )
-    return Context(run, run.request, structlog.get_logger())
+    return Context(run, run.request, structlog.get_logger(), deadline_ms=1_795_399_260_000)
 
 
 async def run(children: Children, handler: str, **args: Any) -> Any:

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-import msgspec
 import pytest
 
 from rota.client import CallFailed, CallLost, CallTimeout, Client, SyncClient
@@ -16,18 +14,12 @@ from rota.common.limits import GroupLimits, TenantLimits
 from rota.common.message import MAX_REQUEST_BYTES
 from rota.common.store import Store
 from rota.scheduler import canceller
-from rota.worker import Context, Jobs
+from rota.worker import Context, Jobs, TaskSpec
 from tests.support import probe
 from tests.support.builders import GROUP, Clock
 from tests.support.proxy import Proxy
+from tests.support.serving import Count, begun, serving
 from tests.support.workers import working
-
-
-class Count(msgspec.Struct):
-    """What an import tells."""
-
-    source: str
-    orders: int
 
 
 class Orders(Protocol):
@@ -48,54 +40,6 @@ class SyncOrders(Protocol):
     def load(self, source: str, limit: int = 100) -> Count:
         """Load orders."""
         ...
-
-
-class Service:
-    """Handlers `orders.load` and so on, that a test holds up and counts."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-        self.cancelled: list[str] = []
-        self.free = asyncio.Event()
-
-    async def load(self, ctx: Context, source: str, limit: int) -> Count:
-        """Return what it was told."""
-        return Count(source, limit)
-
-    async def refuse(self, ctx: Context) -> None:
-        """Fail."""
-        raise KeyError("sku-17")
-
-    async def wait(self, ctx: Context, n: int = 0) -> int:
-        """Return `n` when the test says so."""
-        self.begun.append(ctx.job_id)
-        try:
-            await self.free.wait()
-        except asyncio.CancelledError:
-            self.cancelled.append(ctx.job_id)
-            raise
-        return n
-
-    async def twice(self, ctx: Context) -> int:
-        """Fail the first time."""
-        if ctx.attempt == 1:
-            raise OSError("the first time")
-        return ctx.attempt
-
-
-@asynccontextmanager
-async def serving(url: str, **options: Any) -> AsyncIterator[Service]:
-    """Return a service that a worker offers."""
-    service, jobs = Service(), Jobs()
-    jobs.service("orders", service)
-    async with working(url, jobs, **options):
-        yield service
-
-
-async def begun(service: Service, count: int = 1) -> str:
-    """Return the last call as soon as so many have begun."""
-    await probe.until(lambda: len(service.begun) >= count)
-    return service.begun[-1]
 
 
 async def test_typed_service(url: str) -> None:
@@ -162,6 +106,46 @@ async def test_too_late(url: str) -> None:
         assert 3 == await client.call("orders.wait", tenant="acme", n=3)
         assert [job_id] == service.cancelled
         assert 2 == len(service.begun)
+
+
+async def test_planner(url: str, store: Store) -> None:
+    """Who calls a planner waits for all its tasks; when he gives up, no other one begins."""
+    jobs, begun_tasks, free = Jobs(), list[str](), asyncio.Event()
+
+    @jobs.planner("orders.plan", tasks="orders.bill")
+    async def plan(ctx: Context, shops: int) -> AsyncIterator[TaskSpec]:
+        for shop in range(shops):
+            yield TaskSpec(key=f"shop-{shop}", size=1, args={"shop": shop})
+
+    @jobs.handler("orders.bill")
+    async def bill(ctx: Context, parts: list[dict[str, int]]) -> None:
+        begun_tasks.append(ctx.job_id)
+        await free.wait()
+
+    async with working(url, jobs, concurrency=2), Client(url, group=GROUP) as client:
+        with pytest.raises(CallTimeout):
+            await client.call("orders.plan", tenant="acme", shops=20, timeout=0.5)
+        planned = keys.run(GROUP, begun_tasks[0].partition("#")[0])
+        await probe.found(lambda: store.link.command("HGET", planned, "cancel"))
+        free.set()
+        reply = await client.call("orders.plan", tenant="acme", shops=3)
+
+    assert ({"tasks": 3, "cancelled": 0}, 2 + 3) == (reply, len(begun_tasks))
+
+
+async def test_caller_dies(url: str) -> None:
+    """The time of a caller that died goes on: when it is over its handler ends."""
+    async with Proxy(url) as proxy, serving(url) as service:
+        dying = Client(proxy.url, group=GROUP)
+        call = asyncio.create_task(dying.call("orders.wait", tenant="acme", timeout=0.5))
+        job_id = await begun(service)
+        await proxy.cut()
+        await probe.until(lambda: service.cancelled)
+        async with Client(url, group=GROUP) as client:
+            with pytest.raises(CallTimeout, match="its caller's time was over"):
+                await client.wait(job_id)
+        await asyncio.wait([call])
+        await dying.close()
 
 
 async def test_no_worker(url: str) -> None:
@@ -266,6 +250,13 @@ async def test_unsendable(url: str) -> None:
             await client.call("orders.load", tenant="acme", source="x" * MAX_REQUEST_BYTES)
         with pytest.raises(UsageError, match="tenant"):
             await client.call("orders.load", tenant="a/b")
+        with pytest.raises(UsageError, match="group"):
+            await client.call("orders.load", tenant="acme", group="a}b")
+        for run in ("acme/import:20261123T020000Z", "acme/@orders.load:call-1#1.2", "acme"):
+            with pytest.raises(UsageError, match="is not the job_id of a call"):
+                await client.wait(run)
+    with pytest.raises(UsageError, match="closed"):
+        await client.call("orders.load", tenant="acme")
 
 
 async def test_sync_door(url: str) -> None:

@@ -11,6 +11,7 @@ from tests.kills.findings import findings, left_behind
 from tests.kills.trial import Lane, Trial
 
 Story = Callable[[Lane, Point | None], Awaitable[Trial]]
+Judge = Callable[[Trial], Awaitable[list[str]]]
 
 _TRIES = 2  # to reach a point, which depends on what comes first
 _CALM = 3  # tries to have a story on a machine that is not too busy for its short leases
@@ -32,8 +33,9 @@ class Enumeration:
     longest of a few; one that is not reached is a story that ended without a kill.
     """
 
-    def __init__(self, story: Story, lanes: Sequence[Lane]) -> None:
+    def __init__(self, story: Story, lanes: Sequence[Lane], judge: Judge | None = None) -> None:
         self._story = story
+        self._judge = judge or _all_findings
         self._lanes = lanes
         self._most = Counter[str]()  # round trips of each kind
         self.played: list[Played] = []
@@ -106,7 +108,7 @@ class Enumeration:
         try:
             for _ in range(_CALM):
                 trial = await self._story(lane, point)
-                against = findings(trial) + await left_behind(trial)
+                against = await self._judge(trial)
                 await trial.store.link.close()
                 if not trial.stalled():
                     break
@@ -115,3 +117,7 @@ class Enumeration:
             raise
         assert trial.checkpoint is not None
         return Played(point, trial.checkpoint.struck, trial.checkpoint.passed, against)
+
+
+async def _all_findings(trial: Trial) -> list[str]:
+    return findings(trial) + await left_behind(trial)

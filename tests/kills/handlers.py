@@ -38,6 +38,14 @@ async def commit(ctx: Context) -> None:
                 file.write(f"{unit.start}\n")
 
 
+@jobs.handler("double")
+async def double(ctx: Context, n: int) -> int:
+    """Return twice a number, soon."""
+    with audit.recorded(ctx):
+        await asyncio.sleep(0.02)
+    return 2 * n
+
+
 @jobs.handler("wait")
 async def wait(ctx: Context) -> None:
     """End only when it is cancelled."""

@@ -1,4 +1,4 @@
-"""A worker or a scheduler that is killed between any two of its round trips costs nothing.
+"""A worker, scheduler or caller that is killed between any two of its round trips costs nothing.
 
 By default at some of the points, at all of them with `-m long`.
 """
@@ -15,7 +15,7 @@ from rota.common.embedded import EmbeddedStore
 from rota.common.link import Link
 from rota.common.scripts import script
 from rota.worker.daemon import WorkerOptions
-from tests.kills import scheduler_story, victims, worker_story
+from tests.kills import caller_story, scheduler_story, victims, worker_story
 from tests.kills.enumeration import Enumeration
 from tests.kills.trial import Lane
 from tests.kills.victims import Victim
@@ -35,6 +35,7 @@ OF_WORKER |= {"register", "claim", "complete", "renew", "retry", "release", "pro
 OF_SCHEDULER = {"PING", "SADD", "HMGET", "XREVRANGE", "XREAD", "SCAN"}
 OF_SCHEDULER |= {"lead", "enqueue", "record", "promote", "rescue", "cancel", "reconcile", "recount"}
 OF_SCHEDULER |= {"limits"}
+OF_CALLER = {"call", "attend", "forgo", "BLMPOP"}
 
 
 @pytest.fixture
@@ -101,6 +102,29 @@ async def test_scheduler_killed_somewhere(staffed: list[Lane]) -> None:
 
     assert [] == enumeration.against()
     assert SOME / 2 <= len(enumeration.struck)
+
+
+async def test_caller_killed_somewhere(staffed: list[Lane]) -> None:
+    """Whatever a caller was about to send or hear: who calls again gets each reply, made once."""
+    enumeration = Enumeration(caller_story.play, staffed, caller_story.against)
+    await enumeration.run_some(SOME)
+    print(enumeration.told())
+
+    assert [] == enumeration.against()
+    assert SOME / 2 <= len(enumeration.struck)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_hurry")
+@EVERYWHERE
+async def test_caller_killed_everywhere(staffed: list[Lane], executed: bool) -> None:
+    """The same at each of a caller's round trips."""
+    enumeration = Enumeration(caller_story.play, staffed, caller_story.against)
+    await enumeration.run(executed=executed)
+    print(enumeration.told())
+
+    assert [] == enumeration.against()
+    assert OF_CALLER <= struck(enumeration)
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ from rota.scheduler import leader, reconciler
 from rota.scheduler.daemon import SchedulerDaemon
 from rota.worker import daemon as worker_daemon
 from rota.worker.daemon import WorkerDaemon, WorkerOptions
-from tests.kills import handlers, plan
+from tests.kills import conversation, handlers, plan
 from tests.support import audit
 from tests.support.builders import GROUP
 from tests.support.definitions import config
@@ -89,6 +89,12 @@ def scheduler(url: str, folder: Path, tenant: str) -> None:
     logger = log.configure(settings.read())
     planned = config(*plan.jobs(tenant), limits={GROUP: plan.limits(tenant)})
     _be(SchedulerDaemon(url, planned, log=logger), logger)
+
+
+def caller(url: str, folder: Path, tenant: str) -> None:
+    """Be a process that calls."""
+    _settle_in(folder, "caller")
+    asyncio.run(conversation.converse(url, tenant))
 
 
 def _settle_in(folder: Path, role: str) -> None:

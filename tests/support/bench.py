@@ -36,17 +36,19 @@ class Bench:
         self.logbook = logbook
         self.reports: list[Report] = []
 
-    def begin(self, body: bytes, attempt: int = 1) -> HeldRun:
-        """Begin an attempt at a run with this body."""
-        run = Claimed(GROUP, "acme/import:20270115T080000Z", 7, attempt, DUE_MS, body)
-        now = SystemClock().monotonic()
+    def begin(
+        self, body: bytes, attempt: int = 1, *, left_ms: int = 0, ago: float = 0.0
+    ) -> HeldRun:
+        """Begin an attempt at a run with this body, that was claimed so many seconds ago."""
+        run = Claimed(GROUP, "acme/import:20270115T080000Z", 7, attempt, DUE_MS, body, left_ms)
+        now = SystemClock().monotonic() - ago
         held = HeldRun(run, renewed_at=now, started_at=now, charged_ms=0.0)
         self.runner.begin(held, lambda _, report: self.reports.append(report))
         return held
 
-    async def report(self, body: bytes, attempt: int = 1) -> Report:
+    async def report(self, body: bytes, attempt: int = 1, **claim: Any) -> Report:
         """Return the report of an attempt at a run with this body; there is only one."""
-        held = self.begin(body, attempt)
+        held = self.begin(body, attempt, **claim)
         assert held.task is not None
         await asyncio.wait([held.task])
         (report,) = self.reports

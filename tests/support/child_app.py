@@ -60,6 +60,7 @@ def describe(ctx: Context) -> dict[str, Any]:
         "fence",
         "cancelled",
         "missed_ms",
+        "deadline_ms",
     ]
     return {name: getattr(ctx, name) for name in fields}
 

@@ -63,6 +63,7 @@ def request(
     timeout_ms: int = 60_000,
     kill_after_ms: int = 10_000,
     attempts: int = 3,
+    in_time: bool = False,
 ) -> bytes:
     """Return the body of a run of tenant `acme`."""
     return message.encode(
@@ -74,6 +75,7 @@ def request(
             timeout_ms=timeout_ms,
             kill_after_ms=kill_after_ms,
             retry=Retry(attempts=attempts),
+            in_time=in_time,
         )
     )
 

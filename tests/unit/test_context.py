@@ -9,6 +9,7 @@ from rota.common.job import Retry
 from rota.common.message import JobRequest
 from rota.common.run import Claimed
 from rota.worker import Cancelled, Context
+from tests.support.builders import Clock
 
 REQUEST = JobRequest(tenant="acme", job="import", handler="a", retry=Retry(attempts=5))
 
@@ -44,6 +45,20 @@ def test_triggered(job_id: str, due: datetime) -> None:
     ctx = context(job_id, 0)
 
     assert (due, "backfill" in job_id) == (ctx.due, ctx.backfill)
+
+
+def test_deadline() -> None:
+    """A handler is told when its attempt must have ended, and how many seconds that is from now."""
+    clock = Clock()
+    claimed = Claimed("gold", "acme/import:20261123T020000Z", 7, 2, 1_795_399_200_000, b"")
+    request = msgspec.structs.replace(REQUEST, timeout_ms=90_000)
+    ctx = Context(claimed, request, structlog.get_logger(), clock=clock)
+    began = clock.now_ms()
+    clock.advance(60.0)
+
+    assert (began + 90_000, 30.0) == (ctx.deadline.timestamp() * 1000, ctx.time_left)
+    clock.advance(60.0)
+    assert 0.0 == ctx.time_left
 
 
 def test_missed() -> None:

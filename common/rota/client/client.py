@@ -23,8 +23,8 @@ from rota.common.link import Link
 from rota.common.store import Store
 
 TIMEOUT = 30.0  # seconds that a caller waits unless it says otherwise
-KEEP_MS = 300_000  # how long a reply is kept for a caller that comes back
-_KEEP_UNHEARD_MS = 60_000  # and the end of a call that nobody waits for: it is not accepted twice
+KEEP_MS = 300_000  # how long a reply is kept for a caller that comes back under its key
+_KEEP_BRIEFLY_MS = 60_000  # and any end: who was cut off asks for it, nobody is accepted twice
 _SHORTEST, _LONGEST = 0.001, 30 * 86_400  # seconds that a call may be given
 _T = TypeVar("_T")
 
@@ -56,6 +56,7 @@ class Client:
         self._group = group
         self._log = log or _quiet()
         self._desks: dict[str, Desk] = {}
+        self._closed = False
 
     async def __aenter__(self) -> "Client":
         return self
@@ -69,7 +70,8 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection; await your calls before."""
+        """Close every connection; await your calls before. Harmless when repeated."""
+        self._closed = True
         for desk in self._desks.values():
             await desk.stop()
         await self._link.close()
@@ -111,8 +113,10 @@ class Client:
             args={**(args or {}), **named},
             run_ms=ms,
             attempts=attempts,
+            in_time=True,
         )
-        run = run._replace(priority=priority, timeout_ms=ms, keep_ms=max(KEEP_MS, ms))
+        keep_ms = max(_KEEP_BRIEFLY_MS if key is None else KEEP_MS, ms)
+        run = run._replace(priority=priority, timeout_ms=ms, keep_ms=keep_ms)
         desk = await self._desk(tenant, group)
         return decode(await desk.ask(run, timeout), returns)
 
@@ -143,9 +147,10 @@ class Client:
             args={**(args or {}), **named},
             run_ms=_milliseconds(run_timeout),
             attempts=attempts,
+            in_time=False,
         )
         within = _milliseconds(expires) if expires is not None else 0
-        run = run._replace(priority=priority, timeout_ms=within, keep_ms=_KEEP_UNHEARD_MS)
+        run = run._replace(priority=priority, timeout_ms=within, keep_ms=_KEEP_BRIEFLY_MS)
         desk = await self._desk(tenant, group)
         await desk.leave(run, TIMEOUT)
         return run.job_id
@@ -163,10 +168,9 @@ class Client:
         For the `job_id` of `enqueue`, and of a call whose process has died. Raises as `call` does,
         but ends nothing; `NotFound` if there is no such call, or no longer.
         """
-        try:
-            tenant = names.split_job_id(job_id)[0].partition("/")[0]
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+        if not names.is_call(job_id):
+            raise UsageError(f"{job_id!r} is not the job_id of a call")
+        tenant = job_id.partition("/")[0]
         desk = await self._desk(tenant, group)
         return decode(await desk.wait(job_id, timeout), returns)
 
@@ -201,7 +205,11 @@ class Client:
         return cast("_T", Contract(contract, name).proxy(call))
 
     async def _desk(self, tenant: str, group: str | None) -> Desk:
+        if self._closed:
+            raise UsageError("the client is closed")
         group = group or self._group or await self._directory.group_of(tenant)
+        if not names.is_name(group):
+            raise UsageError(f"group {group!r}: it must match {names.PATTERN}")
         if group not in self._desks:
             self._desks[group] = Desk(
                 group, calling=self._calling, keep_ms=KEEP_MS, clock=self._clock, log=self._log
@@ -222,7 +230,7 @@ def decode(result: bytes, returns: Any) -> Any:
     """Return a handler's result as the type `returns`; raises `UsageError` if it isn't one."""
     try:
         return msgspec.msgpack.decode(result or b"\xc0", type=returns)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UsageError(f"the handler has returned something else: {error}") from None
 
 

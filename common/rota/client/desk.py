@@ -5,13 +5,14 @@ from typing import cast
 
 from structlog.typing import FilteringBoundLogger
 
-from rota.client.errors import EXPIRED, CallFailed, CallTimeout
+from rota.client.errors import CallFailed, CallTimeout
 from rota.client.inbox import Inbox
 from rota.client.pending import Pending
 from rota.client.post import Post
 from rota.common.calling import Calling, CallRun, Reply
 from rota.common.clock import Clock
 from rota.common.errors import NotFound
+from rota.common.message import EXPIRED
 
 
 class Desk:

@@ -3,8 +3,6 @@
 from rota.common.errors import RotaError
 from rota.common.message import Completion, Failure
 
-EXPIRED = "Expired"  # the kind of a call that was not carried out, as its time was over
-
 
 class CallFailed(RotaError):
     """The handler failed, or the call was cancelled. It carries text, never the error itself."""

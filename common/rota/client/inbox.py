@@ -13,6 +13,7 @@ from rota.common.errors import StoreError
 from rota.common.service import Loop
 
 _LOOK = 10.0  # seconds without a reply, after which we ask for it: lost writes may have taken it
+_GLANCE = 0.5  # seconds between two looks at who waits for how long: they may be very many
 _AGAIN = 1.0  # seconds after which we ask again for a call that the store did not know
 _LOST = "{}: the store has lost this call; whether it was carried out is unknown"
 
@@ -40,6 +41,7 @@ class Inbox(Loop):
         self._clock = clock
         self._pending: dict[str, list[Pending]] = {}
         self._unsure = False  # whether a read has failed, so that replies may be lost
+        self._glance_at = 0.0  # monotonic seconds
         self._untold: list[str] = []  # whose replies were too many for the inbox
 
     def expect(self, pending: Pending) -> None:
@@ -76,12 +78,16 @@ class Inbox(Loop):
         return 0
 
     def _overdue(self) -> list[str]:
-        late = self._clock.monotonic() - _LOOK
+        """Return whose replies to ask for."""
+        now = self._clock.monotonic()
+        if not self._unsure and now < self._glance_at:
+            return [job_id for job_id in self._untold if job_id in self._pending]
+        self._glance_at = now + _GLANCE
         untold = set(self._untold)
         return [
             job_id
             for job_id, (first, *_) in self._pending.items()
-            if first.placed and (self._unsure or first.asked_at < late or job_id in untold)
+            if first.placed and (self._unsure or first.asked_at < now - _LOOK or job_id in untold)
         ]
 
     async def look(self, wanted: list[str]) -> None:

@@ -14,11 +14,19 @@ _BACKOFF_MS = 1_000  # before the second attempt: somebody waits
 
 
 def order(
-    handler: str, *, tenant: str, name: str, args: Mapping[str, Any], run_ms: int, attempts: int
+    handler: str,
+    *,
+    tenant: str,
+    name: str,
+    args: Mapping[str, Any],
+    run_ms: int,
+    attempts: int,
+    in_time: bool,
 ) -> CallRun:
     """Return the call `name` of `handler`, kept for no time; an attempt may take `run_ms`.
 
-    Raises `UsageError` that says what can't be sent.
+    `in_time`: no attempt may outlast the time in which the call must begin. Raises
+    `UsageError` that says what can't be sent.
     """
     if not names.is_handler(handler):
         raise UsageError(f"handler {handler!r}: it must match {names.HANDLER_PATTERN}")
@@ -35,6 +43,7 @@ def order(
         timeout_ms=run_ms,
         retry=Retry(attempts=attempts, backoff_ms=_BACKOFF_MS),
         beside=True,
+        in_time=in_time,
     )
     body = message.encode(request)
     return CallRun(f"{tenant}/{job}:{name}", tenant, job, handler, attempts, 0, body)

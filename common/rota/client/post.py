@@ -12,7 +12,7 @@ from rota.common.store import GATED
 
 _BATCH = 20 * MOST  # calls in one round trip
 _SHED = "not called: {} has as many queued runs as its max_backlog allows; try again later"
-_GATED = 0.1  # seconds between tries while the group's gate is open
+_GATED = 0.5  # seconds between tries while the group's gate is open: there may be very many
 
 
 class Post(Loop):

@@ -7,7 +7,7 @@ from rota.common import keys, message
 from rota.common.errors import StoreUnavailable
 from rota.common.job import Priority
 from rota.common.link import LONGEST_BLOCK
-from rota.common.message import Completion
+from rota.common.message import Completion, Failure
 from rota.common.scripts import ATTEND, FORGO
 from rota.common.state import Operation
 from rota.common.store import GATED, Answer, Store
@@ -87,8 +87,7 @@ class Calling:
             columns = (answer.values[k::3] for k in range(3))
             for job_id, word, completion, result in zip(batch, *columns, strict=True):
                 if word == b"over":
-                    told = message.decode_completion(completion)
-                    found.replies.append(Reply(job_id, told, result))
+                    found.replies.append(_reply(job_id, completion, result))
                 else:
                     lost = word == b"unknown" and not answer.wait_ms
                     (found.unknown if lost else found.waiting).append(job_id)
@@ -112,11 +111,29 @@ class Calling:
         told, untold = [], []
         for job_id, completion, result in zip(*(values[k::3] for k in range(3)), strict=True):
             if completion:
-                done = message.decode_completion(completion)
-                told.append(Reply(job_id.decode(), done, result))
+                told.append(_reply(job_id.decode(), completion, result))
             else:
                 untold.append(job_id.decode())
         return told, untold
+
+
+def _reply(job_id: str, completion: bytes, result: bytes) -> Reply:
+    """Return a reply; one that can't be read is a failure, which keeps nobody else waiting."""
+    try:
+        told = message.decode_completion(completion)
+    except (ValueError, RecursionError) as error:
+        unread = Failure(kind="BadReply", message=str(error))
+        tenant, _, rest = job_id.partition("/")
+        told = Completion(
+            job_id=job_id,
+            tenant=tenant,
+            job=rest.partition(":")[0],
+            outcome="dead",
+            attempt=0,
+            worker="",
+            error=unread,
+        )
+    return Reply(job_id, told, result)
 
 
 def _words(answer: Answer | StoreUnavailable) -> list[str]:

@@ -80,7 +80,7 @@ def run(group: str, job_id: str) -> str:
 
     Its handler's own: progress (msgpack of `Mark`), units (of a list of `Tally`), and noted: when
     one of them was written, ms. Of a call: latest (when it must have begun, ms) and reply (the
-    inbox that the reply goes to).
+    inboxes that the reply goes to).
     """
     return f"{root(group)}:j:{job_id}"
 

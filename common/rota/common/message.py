@@ -13,6 +13,8 @@ VERSION = 1
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_RESULT_BYTES = 16 * 1024
 
+EXPIRED = "Expired"  # the kind of failure of a call whose time was over before it had ended
+
 Outcome = Literal["succeeded", "retrying", "dead", "cancelled"]
 
 
@@ -55,6 +57,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tasks: Tasks = FREE  # for a planner
     phases: tuple[Phase, ...] = ()  # behind the first one
     on_failure: Phase | None = None
+    in_time: bool = False  # a call that somebody waits for: it ends when it might begin no more
     # These two are told beside the request, in front and behind: see `decode_request`.
     phase: int = 1
     task: Task | None = None
@@ -63,7 +66,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an attempt failed: plain text, never a class to rebuild."""
 
-    kind: str  # the exception's class name, or WorkerLost, Timeout, Cancelled, BadArguments
+    kind: str  # the exception's class name, or WorkerLost, Timeout, Cancelled, BadArguments, ...
     message: str = ""  # its text, at most 2,000 characters
     traceback: str = ""  # the last 4,000 characters
 

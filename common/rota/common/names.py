@@ -5,6 +5,7 @@ import re
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 HANDLER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 _NAME = re.compile(PATTERN)
+_MARK = re.compile(r"^(call|key)-[A-Za-z0-9._-]{1,64}$")
 _HANDLER = re.compile(HANDLER_PATTERN)
 
 
@@ -19,8 +20,18 @@ def call_job(handler: str) -> str:
 
 
 def is_call(job_id: str) -> bool:
-    """Tell whether a run is a call: somebody asked for it, and no job is defined for it."""
-    return "/@" in job_id
+    """Tell whether a run is a call: somebody asked for it, and no job is defined for it.
+
+    A task that a called planner has planned is none.
+    """
+    tenant, at, rest = job_id.partition("/@")
+    handler, colon, name = rest.partition(":")
+    return bool(at and colon) and is_name(tenant) and is_handler(handler) and is_mark(name)
+
+
+def is_mark(text: str) -> bool:
+    """Tell whether `text` may stand behind the last colon of a call's job_id."""
+    return _MARK.fullmatch(text) is not None
 
 
 def is_handler(text: str) -> bool:

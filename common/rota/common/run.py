@@ -38,6 +38,7 @@ class Claimed(NamedTuple):
     attempt: int
     due_ms: int
     body: bytes
+    left_ms: int = 0  # of a call: how long after the claim its time is over; 0 is no limit
 
 
 class Adoption(NamedTuple):

@@ -287,10 +287,10 @@ def _claim(group: str, answer: Answer) -> Claim:
     wait_s, values = answer.wait_ms / 1000, answer.values
     if not values or values[0] == b"unregistered":
         return Claim(wait_s=wait_s, registered=not values, more=False, runs=[])
-    columns = (values[2 + k :: 5] for k in range(5))
+    columns = (values[2 + k :: 6] for k in range(6))
     runs = [
-        Claimed(group, i.decode(), int(fence), int(attempt), int(due), body)
-        for i, fence, attempt, due, body in zip(*columns, strict=True)
+        Claimed(group, i.decode(), int(fence), int(attempt), int(due), body, left)
+        for i, fence, attempt, due, body, left in zip(*columns, strict=True)
     ]
     return Claim(wait_s=wait_s, registered=True, more=values[1] == 1, runs=runs)
 

@@ -186,7 +186,7 @@ def _row(history: History, entry: Entry) -> tuple[str | None, ...]:
 
 
 def _note(entry: Attempts) -> str:
-    notes = [] if entry.due_ms else [_asked(entry)]
+    notes = [asked] if (asked := _asked(entry)) else []
     notes += ["replayed"] if entry.replays else []
     notes += [reason(entry)] if entry.outcome in (Outcome.LOST, Outcome.SKIPPED) else []
     notes += [": ".join(filter(None, error)) for error in entry.errors[-1:]]
@@ -197,6 +197,8 @@ def _note(entry: Attempts) -> str:
 def _asked(entry: Attempts) -> str:
     if entry.is_backfill:
         return "backfill"
+    if entry.due_ms:
+        return ""
     return "called" if names.is_call(entry.job_id) else "triggered"
 
 

@@ -85,7 +85,10 @@ class Child:
         with asyncio.Runner() as runner:
             while True:
                 run = self._runs.get()
-                self._ctx = Context(run, run.request, logger, line=_RunLine(self, run.fence))
+                line = _RunLine(self, run.fence)
+                self._ctx = Context(
+                    run, run.request, logger, line=line, deadline_ms=run.deadline_ms
+                )
                 self.say(_reply(jobs, run, self._ctx, runner))
                 self._ctx = None
                 self._answers.clear()

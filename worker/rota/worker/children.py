@@ -257,6 +257,7 @@ def _run_of(ctx: Context, args: bytes) -> frame.Run:
             phase=ctx.phase,
             task=ctx.task,
         ),
+        deadline_ms=ctx.deadline_ms,
     )
 
 

@@ -63,6 +63,7 @@ class Context:
         "attempt",
         "attempts",
         "cancelled",
+        "deadline_ms",
         "due_ms",
         "fence",
         "group",
@@ -84,7 +85,9 @@ class Context:
         *,
         line: Line | None = None,
         clock: Clock | None = None,
+        deadline_ms: int | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self.job_id = claimed.job_id  # the run: the same for all its attempts
         self.tenant = request.tenant
         self.job = request.job  # the job's name within the tenant
@@ -97,11 +100,12 @@ class Context:
         self.missed_ms = request.missed  # due times that this run makes up for, too; in order
         self.phase = request.phase  # which of the job's phases this is, from 1 on
         self.task = request.task  # key and size, if this is a task that a planner has planned
+        # When the attempt must have ended, since 1970, UTC: it may take no longer than its timeout.
+        self.deadline_ms = deadline_ms or self._clock.now_ms() + request.timeout_ms
         self.cancelled = False  # whether the run is to end; long sync handlers look at it
         self._root_log = log
         self._log: FilteringBoundLogger | None = None
         self.line = line or Deaf()  # to the store; for the worker, not for the handler
-        self._clock = clock or SystemClock()
         self._progress = Progress(self._clock, claimed.attempt)
         self._checkpoint = Checkpoint(self.line, self._progress)
 
@@ -112,6 +116,20 @@ class Context:
         A run may start much later; what is computed "as of" a time should use this one.
         """
         return clock.utc(self.due_ms)
+
+    @property
+    def deadline(self) -> datetime:
+        """Return the aware UTC time by which the attempt must have ended.
+
+        By then its timeout is over; or, of a call that somebody waits for, its caller's. What a
+        handler calls in turn, a service or a database, should get no more than `time_left`.
+        """
+        return clock.utc(self.deadline_ms)
+
+    @property
+    def time_left(self) -> float:
+        """Return the seconds until the deadline, 0 when it is over."""
+        return max(0.0, (self.deadline_ms - self._clock.now_ms()) / 1000)
 
     @property
     def backfill(self) -> bool:

@@ -3,7 +3,7 @@
 import traceback
 from types import TracebackType
 
-from rota.common.message import Failure
+from rota.common.message import Failure, JobRequest
 
 _KIND_CHARS = 200
 _MESSAGE_CHARS = 2_000
@@ -21,6 +21,21 @@ class Cancelled(Exception):
 
 class TooManySkipped(Fatal):
     """More items were invalid than `Context.units` was told to bear."""
+
+
+class Timeout(Exception):
+    """An attempt took longer than its job allows."""
+
+
+class Expired(Timeout):
+    """The time of who waits for a call is over; clients know the name of this class."""
+
+
+def overtime(request: JobRequest) -> Timeout:
+    """Return the error of an attempt that took too long."""
+    if request.in_time:
+        return Expired("its caller's time was over before it had ended")
+    return Timeout(f"ran longer than its timeout of {request.timeout_ms / 1000:g} s")
 
 
 def failure_of(error: BaseException) -> Failure:

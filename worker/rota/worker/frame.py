@@ -17,6 +17,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     due_ms: int  # 0 if it stands for no occurrence
     fence: int
     request: JobRequest
+    deadline_ms: int = 0  # since 1970, UTC, when the attempt must have ended
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):

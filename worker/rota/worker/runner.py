@@ -20,7 +20,7 @@ from rota.worker import thread
 from rota.worker.arguments import BadArguments
 from rota.worker.children import Children, RemoteFailure
 from rota.worker.context import Context
-from rota.worker.failure import Fatal, failure_of, kinds_of
+from rota.worker.failure import Expired, Fatal, failure_of, kinds_of, overtime
 from rota.worker.held import HeldRun
 from rota.worker.invoke import encode_result, invoke
 from rota.worker.planner import Planner
@@ -32,10 +32,6 @@ _BOUNDS = (0.01, 0.05, 0.25, 1, 5, 30, 60, 300, 1800, 3600, 14400)  # seconds
 _SLACK = 1.0  # seconds within which a child process that was killed is gone
 
 Report = Callable[[HeldRun, "Ended | Resting | None"], None]
-
-
-class Timeout(Exception):
-    """An attempt took longer than its job allows."""
 
 
 class Runner:
@@ -106,6 +102,7 @@ class Runner:
             request = message.decode_request(run.body)
         except (ValueError, msgspec.DecodeError) as error:
             return self._unreadable(held, error)
+        request = self._within_deadline(held, request)
         structlog.contextvars.bind_contextvars(
             tenant=request.tenant, job=request.job, job_id=run.job_id, attempt=run.attempt
         )
@@ -123,7 +120,7 @@ class Runner:
             trace = failure_of(error).traceback
             failure = Failure(kind="Cancelled", message="cancelled on request", traceback=trace)
             return self._failed(held, request, failure, fatal=False)
-        except (Fatal, BadArguments) as error:
+        except (Fatal, BadArguments, Expired) as error:
             return self._failed(held, request, failure_of(error), fatal=True)
         except RemoteFailure as error:
             fatal = error.fatal or not _is_tried_again(request, error.kinds)
@@ -134,6 +131,14 @@ class Runner:
         finally:
             stuck.cancel()
         return self._ended(held, request, "succeeded", None, result)
+
+    def _within_deadline(self, held: HeldRun, request: JobRequest) -> JobRequest:
+        """Return the request of a call that somebody waits for with no more time than is left."""
+        if not request.in_time or not held.run.left_ms:
+            return request
+        spent_ms = int((self._clock.monotonic() - held.started_at) * 1000)
+        left_ms = max(0, held.run.left_ms - spent_ms)
+        return msgspec.structs.replace(request, timeout_ms=min(request.timeout_ms, left_ms))
 
     async def _call(self, held: HeldRun, context: Context, request: JobRequest) -> bytes:
         """Call the handler; what it told of its run is written before its end is."""
@@ -146,6 +151,8 @@ class Runner:
     async def _call_in_time(self, held: HeldRun, context: Context, request: JobRequest) -> bytes:
         handler = self._jobs.handlers[request.handler]
         seconds = request.timeout_ms / 1000
+        if not seconds:
+            raise overtime(request)
         if handler.isolation == "thread" and not handler.tasks:
             return await self._call_in_thread(held, handler, context, request)
         try:
@@ -163,7 +170,7 @@ class Runner:
                     return encode_result(await invoke(handler, context, kwargs, self._threads))
         except TimeoutError as error:
             if scope.expired():
-                raise Timeout(_overtime(seconds)) from error
+                raise overtime(request) from error
             raise
 
     async def _call_in_thread(
@@ -185,7 +192,7 @@ class Runner:
         finally:
             timer.cancel()
         if loop.time() >= timer.when():
-            raise Timeout(_overtime(seconds))
+            raise overtime(request)
         return encode_result(call.result())
 
     def _tell_stuck(self, held: HeldRun) -> None:
@@ -282,10 +289,6 @@ def _word(held: HeldRun, outcome: Ended | Resting | None) -> str:
 
 def _is_tried_again(request: JobRequest, kinds: Collection[str]) -> bool:
     return not request.retry_on or not set(request.retry_on).isdisjoint(kinds)
-
-
-def _overtime(seconds: float) -> str:
-    return f"ran longer than its timeout of {seconds:g} s"
 
 
 def _grace(held: HeldRun) -> float | None:

@@ -1,4 +1,4 @@
--- attend: no move of a run. Tells how calls have ended; the replies of others go to an inbox.
+-- attend: no move of a run. Tells how calls have ended; the replies of others go to an inbox, too.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -15,9 +15,14 @@ for i = 4, #ARGV, 1 do
   local record = P .. ':j:' .. ARGV[i]
   local word = 'unknown'
   local r = call('HMGET', record, 'state', 'completion', 'result', 'keep')
-  if r[1] and in_flight(ARGV[i]) then
+  if not is_call(ARGV[i]) then
+    word = 'unknown'
+  elseif in_flight(ARGV[i]) then
     word = 'waiting'
-    call('HSET', record, 'reply', ARGV[2], 'keep', int(math.max(tonumber(r[4]) or 0, ARGV[3])))
+    local inboxes = hearers(ARGV[i], ARGV[2])
+    inboxes[#inboxes + 1] = ARGV[2]
+    hear(ARGV[i], inboxes)
+    call('HSET', record, 'keep', int(math.max(tonumber(r[4]) or 0, ARGV[3])))
   elseif r[1] then
     word = 'over'
   end

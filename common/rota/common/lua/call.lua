@@ -15,7 +15,6 @@
 --          shed       the tenant has as many queued runs as it may
 
 if wait > 0 then return reply end
-local SPARE_MS = 60000  -- for an attempt to end, and to be taken back from its worker
 local others  -- tenants that have queued runs
 
 local function accept(id, t, handler, priority, timeout, keep)
@@ -25,18 +24,19 @@ local function accept(id, t, handler, priority, timeout, keep)
   if ahead == 0 then others = others + 1 end
   local queue = (ahead > 0 or others > 1) and ' ' .. ahead .. ' ' .. others - 1 or ''
   call('HSET', record, 'state', 'queued', 'due', 0, 'attempt', 0, 'queued', NOW .. queue)
-  if timeout > 0 then
-    call('HSET', record, 'latest', int(now + timeout))
-    call('PEXPIRE', record, int(2 * timeout + keep + SPARE_MS))
-  end
+  if timeout > 0 then limit(record, timeout, keep) end
+  drop_gone(list_of(t, ring_of(handler), priority))
 end
 
 for i = 2, #ARGV, 10 do
   local id, t = ARGV[i], tenant(ARGV[i + 1])
   local record = P .. ':j:' .. id
   local word = 'queued'
-  if call('EXISTS', record) == 1 then
-    word = in_flight(id) and 'duplicate' or 'past'
+  if in_flight(id) then
+    word = 'duplicate'
+    prolong(record, tonumber(ARGV[i + 8]), tonumber(ARGV[i + 5]))
+  elseif call('EXISTS', record) == 1 then
+    word = 'past'
   elseif full(t) then
     word = 'shed'
   else

@@ -22,12 +22,9 @@ if r[1] == 'running' then
   call_off(held_by(id))
   answer('cancelling')
 elseif r[1] == 'fanned' then
-  call('HSET', record, 'cancel', 1)
-  local f = fan_of(id)
-  stop_tasks(f)
-  settle(f)
+  local left_over = stop_fan(id)
   save()
-  answer(alive(f) > 0 and 'cancelling' or 'cancelled')
+  answer(left_over > 0 and 'cancelling' or 'cancelled')
 elseif waiting[r[1]] then
   local t, hold = tenant(r[2]), P .. ':hold:' .. r[4]
   withdraw(id)

@@ -14,7 +14,8 @@
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then
 --          unregistered  the worker must register its handlers first
 --          claimed       and more, run*: more is 1 if claimable runs are left, else 0;
---                        run is job_id, fence, attempt, due (ms), body
+--                        run is job_id, fence, attempt, due (ms), body, left (ms until the time of a
+--                        call is over; 0 is no limit)
 
 local worker, n, lease, request = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] .. ' '
 local given, taken, served, woken, held_left, memory = {}, {}, {}, {}, false, P .. ':c:' .. worker
@@ -34,7 +35,7 @@ end
 
 local function give(...)
   local k = #given
-  given[k + 1], given[k + 2], given[k + 3], given[k + 4], given[k + 5] = ...
+  given[k + 1], given[k + 2], given[k + 3], given[k + 4], given[k + 5], given[k + 6] = ...
 end
 
 local function take(id, t, handler, attempt, due, body, latest)
@@ -44,7 +45,7 @@ local function take(id, t, handler, attempt, due, body, latest)
   begin_attempt(id, t, fence, worker, lease, handler, int(attempt + 1))
   if latest then call('PERSIST', P .. ':j:' .. id) end
   taken[#taken + 1] = id
-  give(id, int(fence), int(attempt + 1), due, body)
+  give(id, int(fence), int(attempt + 1), due, body, left(latest))
 end
 
 -- The wake token for this run is spent: wake by name who serves its handler.
@@ -58,13 +59,6 @@ local function wake_servers(handler)
       call('PEXPIRE', bell, int(lease))
     end
   end
-end
-
-local function set_aside(id, handler)
-  call('HSET', P .. ':j:' .. id, 'state', 'held')
-  call('RPUSH', P .. ':hold:' .. handler, id)
-  call('SADD', P .. ':held', handler)
-  wake_servers(handler)
 end
 
 -- Queue what was held for us in front, the last first.
@@ -100,6 +94,7 @@ local function take_first(name, ring)
       take(id, t, unpack(r, 2))
     else
       set_aside(id, r[2])
+      wake_servers(r[2])
     end
   end
   place(t)
@@ -120,9 +115,9 @@ local function take_again(ids)
     local run = held_by(id)
     if run and run.worker == worker then
       call('ZADD', P .. ':leases', int(now + lease), id)
-      local r = call('HMGET', P .. ':j:' .. id, 'fence', 'attempt', 'due', 'body')
+      local r = call('HMGET', P .. ':j:' .. id, 'fence', 'attempt', 'due', 'body', 'latest')
       taken[#taken + 1] = id
-      give(id, unpack(r))
+      give(id, r[1], r[2], r[3], r[4], left(r[5]))
     end
   end
 end

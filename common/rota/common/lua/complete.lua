@@ -24,7 +24,7 @@ for i = 2, #ARGV, 6 do
   if run then
     finish(run, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
   elseif not known_end(id, held)
-         and not (beside and is_noted(id, tonumber(ARGV[i + 2]), true)) then
+         and not (beside and not is_call(id) and is_noted(id, tonumber(ARGV[i + 2]), true)) then
     word = 'stale'  -- else the reply to the first sending was lost
   end
   answer(word)

@@ -1,5 +1,5 @@
--- forgo: no move of a run. Nobody waits for these calls any more: what has not begun never will, the
--- worker of what runs is told to end it.
+-- forgo: Somebody waits for these calls no more. Where nobody else does, what has not begun never
+-- will, the worker of what runs is told to end it, and no other task of what has planned some begins.
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
@@ -7,21 +7,23 @@
 -- ARGV     from 3 on, one value for each call: job_id
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each call:
 --          forgone  it ends
---          wanted   somebody else waits for it by now; nothing was done
+--          wanted   somebody else waits for it: it goes on
 --          over     it had ended before, or is not known
 
 for i = 3, #ARGV, 1 do
-  local run = held_by(ARGV[i])
+  local others = hearers(ARGV[i], ARGV[2])
   local word = 'forgone'
-  if call('HGET', P .. ':j:' .. ARGV[i], 'reply') ~= ARGV[2] then
-    word = in_flight(ARGV[i]) and 'wanted' or 'over'
-  elseif run then
-    call_off(run)
-  elseif in_flight(ARGV[i]) then
-    call('HSET', P .. ':j:' .. ARGV[i], 'latest', 1)
-  else
+  if not in_flight(ARGV[i]) then
     word = 'over'
+  elseif others[1] then
+    word = 'wanted'
+    hear(ARGV[i], others)
+  else
+    local run = held_by(ARGV[i])
+    if run then call_off(run) else call('HSET', P .. ':j:' .. ARGV[i], 'latest', 1) end
+    if wait == 0 and run_in('fanned', ARGV[i]) then stop_fan(ARGV[i]) end
   end
   answer(word)
 end
+save()
 return reply

@@ -151,6 +151,16 @@ local function fan_out(f)
   settle(f)
 end
 
+-- End a run that waits for its tasks: none begins any more, and the last that is running ends it.
+-- Returns how many these are.
+local function stop_fan(id)
+  call('HSET', P .. ':j:' .. id, 'cancel', 1)
+  local f = fan_of(id)
+  stop_tasks(f)
+  settle(f)
+  return alive(f)
+end
+
 -- Bring a dead run back to the phase in which it failed. Tells whether it waits for tasks now.
 local function resume(id)
   local record = P .. ':j:' .. id

@@ -19,7 +19,6 @@ for i = 2, #ARGV, 4 do
       cancelled(run)
     elseif run.latest and now + tonumber(ARGV[i + 2]) >= run.latest then
       report.outcome, report.next_ms = 'dead', nil
-      call('HSET', record, 'rested', held)
       finish(run, 'dead', cmsgpack.pack(report), '')
     else
       note_attempt(run, report.error)
@@ -27,7 +26,7 @@ for i = 2, #ARGV, 4 do
       call('ZADD', P .. ':retries', int(now + tonumber(ARGV[i + 2])), id)
       publish(run, ARGV[i + 3])
     end
-  elseif call('HGET', record, 'rested') ~= held then
+  elseif call('HGET', record, 'rested') ~= held and not (is_call(id) and known_end(id, held)) then
     word = 'stale'  -- else the reply to the first sending was lost
   end
   answer(word)

@@ -108,6 +108,15 @@ local function may_be_lost(id, held)
   return unheard or forgotten(id, held)
 end
 
+-- Let a run wait for somebody who serves its handler.
+local function set_aside(id, handler)
+  local list = P .. ':hold:' .. handler
+  call('HSET', P .. ':j:' .. id, 'state', 'held')
+  call('RPUSH', list, id)
+  drop_gone(list)
+  call('SADD', P .. ':held', handler)
+end
+
 -- Note that the occurrence that was due at `due` was accepted; 0 for a run that stands for none.
 local function advance_cursor(slot, due)
   if due > 0 and due > tonumber(call('HGET', slot, 'due') or 0) then
@@ -160,7 +169,8 @@ local function finish(run, outcome, completion, result)
   note_end(run, ref, run.word or outcome, completion, s[3])
   local ttl = run.keep
   local heard = is_call(run.id) and send_reply(run.id, completion, result)
-  if outcome == 'dead' and not heard then  -- who waits for a call deals with its failure
+  local letter = outcome == 'dead' and not heard  -- who waits for a call deals with its failure
+  if letter then
     ttl = DEAD_TTL
     call('ZADD', P .. ':dead', now, run.id)
     call('ZREMRANGEBYSCORE', P .. ':dead', '-inf', int(now - DEAD_TTL))
@@ -170,9 +180,10 @@ local function finish(run, outcome, completion, result)
     end
   end
   if ttl > 0 then
+    -- There may be very many calls, and only their ends matter.
+    if is_call(run.id) and not letter then call('DEL', record) end
     call('HSET', record, 'state', outcome, 'completion', completion, 'result', result)
     if is_call(run.id) then call('HSET', record, 'fence', run.fence) end  -- see `known_end`
-    if heard then call('HDEL', record, 'body') end
     call('PEXPIRE', record, int(ttl))
   else
     call('DEL', record)
