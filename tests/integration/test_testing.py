@@ -1,6 +1,7 @@
 """`rota.testing`: what a user's test does with it, on the real store and with the real parts."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,11 +11,12 @@ from typing import Any
 import pytest
 
 from rota.common.embedded import EmbeddedStore
-from rota.common.errors import NotFound, Refused, UsageError
+from rota.common.errors import NotFound, Refused, StoreUnavailable, UsageError
 from rota.common.ledger import Attempts, Stretch
 from rota.scheduler.config import InvalidConfig
 from rota.testing import Rota, Stuck
 from rota.worker import Context, Fatal, Jobs, TaskSpec
+from tests.support import probe
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -352,6 +354,29 @@ async def test_stores_of_their_own() -> None:
 
         assert one.url != other.url
         assert [] == other.runs()
+
+
+async def test_a_thread_that_hangs(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain function that hangs fails the test, too, and is not waited for."""
+    monkeypatch.setattr("rota.testing.bench._PATIENCE", 0.05)
+    monkeypatch.setattr("rota.testing.bench._LAST_WORDS", 0.05)
+    made, go = Shop(), threading.Event()
+    made.jobs.handler("orders.hang")(lambda ctx: go.wait())
+    jobs = {"hang": {"handler": "orders.hang", "at": "2030-01-01 00:00"}}
+    try:
+        with pytest.raises(Stuck, match=r"acme/hang:.* has not ended"):
+            async with Rota(config(jobs), made.jobs, store=server) as rota:
+                await rota.run("acme/hang")
+    finally:
+        go.set()
+    await probe.until(lambda: 1 == len(asyncio.all_tasks()))  # the thread ends now, no earlier
+
+
+async def test_no_store() -> None:
+    """A store that was not started is told of, and nothing is left behind."""
+    with pytest.raises(StoreUnavailable):
+        async with Rota(config({"import": NEVER}), Shop().jobs, store=EmbeddedStore()):
+            pass
 
 
 @pytest.fixture(autouse=True)

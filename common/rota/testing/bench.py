@@ -28,6 +28,8 @@ from rota.worker.stall import Stall
 ID = "test:0:worker"
 _FOR_EVER_MS = 100 * 365 * 86_400_000  # nobody else is there, whom a lease would serve
 _PATIENCE = 30.0  # real seconds that handlers may take without anything happening
+_LAST_WORDS = 1.0  # real seconds that one may take to end when it is told to
+_TIMES = 2  # that it is told: a thread is told, and waited for, until somebody says it again
 _LOOK = 0.005  # real seconds until we look for more, while handlers that work may ask for it
 
 
@@ -113,12 +115,13 @@ class Bench:
                 return
 
     async def stop(self) -> None:
-        """End all handlers that sleep, and write nothing of their runs."""
-        tasks = [held.task for held in self._held if held.task]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        """End all handlers that sleep, or hang, and write nothing of their runs."""
+        pending = {held.task for held in self._held if held.task}
+        for _ in range(_TIMES):
+            for task in pending:
+                task.cancel()
+            if pending:
+                _, pending = await asyncio.wait(pending, timeout=_LAST_WORDS)
         await self._scribe.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -153,7 +156,8 @@ class Bench:
         self._held.remove(held)
         self.naps.forget(held)
         if isinstance(report, Ended):
-            self._results[held.run.job_id] = report.result
+            if report.result:
+                self._results[held.run.job_id] = report.result
             self._ended.append(report)
         elif report is not None:
             self._resting.append(report)

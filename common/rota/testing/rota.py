@@ -83,11 +83,15 @@ class Rota:
     # -- begin and end
 
     async def __aenter__(self) -> "Rota":
-        if self._own:
-            self._own.start()
-        await self._link.command("FLUSHALL")
-        await self._bench.start()
-        await self.apply(self._config)
+        try:
+            if self._own:
+                self._own.start()
+            await self._link.command("FLUSHALL")
+            await self._bench.start()
+            await self.apply(self._config)
+        except BaseException:
+            await self._end()
+            raise
         return self
 
     async def __aexit__(
@@ -96,6 +100,9 @@ class Rota:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
         if self._client:
             await self._client.close()
         await self._bench.stop()
