@@ -65,6 +65,28 @@ def configure(settings: Settings, stream: Sink | None = None) -> FilteringBoundL
     return log
 
 
+def within(name: str) -> FilteringBoundLogger:
+    """Return a logger for a process that is not ours: through the standard library's of this name.
+
+    It sets nothing up: the process decides what is shown, and where.
+    """
+    return cast(
+        "FilteringBoundLogger",
+        structlog.wrap_logger(
+            logging.getLogger(name),
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.contextvars.merge_contextvars,
+                _below,
+                structlog.dev.ConsoleRenderer(
+                    colors=False, exception_formatter=structlog.dev.plain_traceback
+                ),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        ),
+    )
+
+
 def _below(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Have the traceback that came as text shown below the line, where people read it."""
     if trace := event.pop("traceback", ""):

@@ -46,6 +46,7 @@ class Loop(ABC):
 
     longest_pause = 5.0  # seconds between tries while the store is away
     interruptible = False  # whether `stop` may cancel a turn that is under way
+    by_hand = False  # whether somebody else calls `turn`: then `start` begins nothing
 
     def __init__(self, *, log: FilteringBoundLogger) -> None:
         self.log = log.bind(service=type(self).__name__.lower())
@@ -66,7 +67,7 @@ class Loop(ABC):
 
     async def start(self) -> None:
         """Begin the loop; harmless if it runs already."""
-        if self._task is None and not self._stopping:
+        if self._task is None and not self._stopping and not self.by_hand:
             self._task = asyncio.create_task(self._run(), name=type(self).__name__)
 
     async def stop(self) -> None:

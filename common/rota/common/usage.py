@@ -46,8 +46,10 @@ class Usages:
     async def now_ms(self, group: str) -> int:
         """Return the time by the clock that the runs of `group` are measured with."""
         key = keys.root(group)
-        skew = await self._link.command("HGET", key, "skew")
-        return await self._link.now_ms(key) + int(skew or 0)
+        skew = await self._link.command("HGET", key, "skew") or b"0"
+        if skew.startswith(b"="):  # it stands still
+            return int(skew[1:])
+        return await self._link.now_ms(key) + int(skew)
 
 
 def _usage(tenant: str, row: Sequence[bytes | None], now_ms: int) -> Usage:

@@ -13,6 +13,7 @@ from rota.common.clock import Clock, SystemClock
 from rota.common.limiter import Limiter
 from rota.common.link import Link
 from rota.common.message import Completion
+from rota.common.metrics import Family
 from rota.common.pauses import Pauses
 from rota.common.revisions import Revision
 from rota.common.scripts import GATE_MS
@@ -202,8 +203,12 @@ class SchedulerDaemon:
 
     def metrics(self) -> str:
         """Return its numbers in Prometheus' text format."""
+        return metrics.page(self.families())
+
+    def families(self) -> list[Family]:
+        """Return its numbers."""
         state = self._gauges.families(revision=self._follower.revision, ready=not self.unready())
-        return metrics.page([*state, *self._tally.families()])
+        return [*state, *self._tally.families()]
 
     async def stop(self) -> None:
         """Send what was fired, give up our groups. Runs in flight go on; others await them.

@@ -92,6 +92,11 @@ class Engine:
         course = self._courses.get(ref)
         return course.next_ms if course else None
 
+    @property
+    def look_ms(self) -> int | None:
+        """Return when it is to look at the first of its jobs, or earlier; None if at none."""
+        return self._heap[0][0] if self._heap else None
+
     def is_idle(self, ref: str) -> bool:
         """Tell whether TENANT/JOB has no run under way, and nothing that waits or is to be told."""
         course = self._courses.get(ref)

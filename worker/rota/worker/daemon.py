@@ -15,6 +15,7 @@ from rota.common.catalog import Catalog
 from rota.common.clock import Clock, SystemClock
 from rota.common.errors import StoreError
 from rota.common.link import Link
+from rota.common.metrics import Family
 from rota.common.registration import Registration
 from rota.common.scripts import GATE_MS
 from rota.common.store import LEASE_MS, Store
@@ -156,21 +157,23 @@ class WorkerDaemon:
 
     def metrics(self) -> str:
         """Return its numbers in Prometheus' text format."""
+        return metrics.page(self.families())
+
+    def families(self) -> list[Family]:
+        """Return its numbers."""
         attempts = metrics.Counter(
             "rota_attempts_total", "Attempts that have ended, by how.", "outcome", _OUTCOMES
         )
         for outcome, count in self._runner.counts.items():
             attempts.add(outcome, count)
         slots = self._options.concurrency
-        return metrics.page(
-            [
-                metrics.gauge("rota_ready", "Whether /readyz says so.", not self.unready()),
-                metrics.gauge("rota_slots", "The most runs at a time.", slots),
-                metrics.gauge("rota_slots_busy", "Runs that it holds.", len(self._held)),
-                attempts.family(),
-                self._runner.seconds.family(),
-            ]
-        )
+        return [
+            metrics.gauge("rota_ready", "Whether /readyz says so.", not self.unready()),
+            metrics.gauge("rota_slots", "The most runs at a time.", slots),
+            metrics.gauge("rota_slots_busy", "Runs that it holds.", len(self._held)),
+            attempts.family(),
+            self._runner.seconds.family(),
+        ]
 
     async def stop(self) -> None:
         """Claim no more, finish within the grace time, give the rest back, uncounted.

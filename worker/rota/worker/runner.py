@@ -49,6 +49,7 @@ class Runner:
         planner: Planner,
         clock: Clock,
         log: FilteringBoundLogger,
+        random: Random | None = None,
     ) -> None:
         self._worker_id = worker_id
         self._jobs = jobs
@@ -59,7 +60,7 @@ class Runner:
         self._planner = planner
         self._clock = clock
         self._log = log
-        self._random = Random()
+        self._random = random or Random()
         self.seconds = Histogram("rota_attempt_seconds", "How long attempts took.", _BOUNDS)
         self.counts: Counter[str] = Counter()  # of attempts, by outcome; or as lost, or released
 

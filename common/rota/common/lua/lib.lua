@@ -23,8 +23,11 @@ if type(absent) == 'table' then return redis.error_reply('TRYAGAIN ' .. absent.e
 local meta = call('HMGET', P, 'skew', 'v', 'v_at', 'running', 'weight', 'fence', 'server', 'gate',
                   'epoch', 'born', 'gate_ms', 'opened', 'limited', 'ledger_runs', 'ledger_ms')
 local clock = call('TIME')
--- `skew` is a door for tests: it moves this group's clock by that many milliseconds.
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + (tonumber(meta[1]) or 0)
+-- `skew` is a door for tests: it moves this group's clock by that many milliseconds. With a `=` in
+-- front the clock stands still at that time.
+local skew = meta[1] or 0
+local now = tonumber(string.match(skew, '^=(%d+)$'))
+            or clock[1] * 1000 + math.floor(clock[2] / 1000) + skew
 local fence, gate = tonumber(meta[6]) or 0, tonumber(meta[8]) or 0
 local epoch, born = tonumber(meta[9]) or 0, tonumber(meta[10]) or 0
 local longest, opened = tonumber(meta[11]) or 0, tonumber(meta[12]) or 0

@@ -6,7 +6,7 @@ jobs by the shapes of `model` and the checks of `field` and `timing`, and `inspe
 """
 
 from rota.scheduler.config.diagnostic import InvalidConfig, Problem
-from rota.scheduler.config.load import Config, check, load
+from rota.scheduler.config.load import Config, check, load, of
 from rota.scheduler.config.schema import schema
 
-__all__ = ["Config", "InvalidConfig", "Problem", "check", "load", "schema"]
+__all__ = ["Config", "InvalidConfig", "Problem", "check", "load", "of", "schema"]

@@ -1,11 +1,12 @@
 """From a file or a directory of files to a configuration, or to all that is wrong with it."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,6 +24,7 @@ from rota.scheduler.config.resolve import Ground, JobSpecs
 MAX_JOBS: Final = 500_000  # of one configuration; templates multiply what little text declares
 _TOO_MANY_JOBS = f"with this tenant there are more than {MAX_JOBS:,} jobs"
 _ENOUGH = "this is wrong, too; looking for more ends here"
+_TEXT = "(text)"  # what problems name as the file of what is none
 _SUFFIXES = (".yaml", ".yml")
 _T = TypeVar("_T")
 
@@ -43,14 +45,31 @@ def load(path: Path) -> Config:
     Hidden files and directories are left out. Raises `InvalidConfig` with every problem of every
     file.
     """
-    return _Loading().load(path)[0]
+    loading = _Loading()
+    return loading.config(loading.read(path))[0]
 
 
 def check(path: Path) -> tuple[Config, list[Problem]]:
     """Return the same, and as warnings what is written there in vain."""
     loading = _Loading()
-    config, ground = loading.load(path)
+    config, ground = loading.config(loading.read(path))
     return config, review.warnings(loading.declared, ground, config.jobs)
+
+
+def of(source: Config | Path | str | Mapping[str, Any]) -> Config:
+    """Return the configuration that is meant by `source`; raises `InvalidConfig`.
+
+    That is a path; text, if it has a line break; or a mapping of what a file would hold.
+    """
+    if isinstance(source, Config):
+        return source
+    if isinstance(source, Mapping):
+        source = json.dumps(source, indent=2, ensure_ascii=False) + "\n"  # which is YAML, too
+    if isinstance(source, str) and "\n" in source:
+        loading = _Loading()
+        loading.take(source, _TEXT)
+        return loading.config([])[0]
+    return load(Path(source))
 
 
 class _Loading:
@@ -62,17 +81,6 @@ class _Loading:
         self._groups: dict[str, GroupLimits] = {}
         self._tenants: dict[str, tuple[str, TenantLimits]] = {}  # tenant -> its group and limits
 
-    def load(self, path: Path) -> tuple[Config, Ground]:
-        """Return the configuration, and what its tenants stand on."""
-        files = self.read(path)
-        ground = self.ground()
-        jobs, tenants = self.tenants(ground)
-        limits = self.limits(ground)
-        if self.problems:
-            raise InvalidConfig(self.problems)
-        groups = sorted(ground.groups)
-        return Config(groups=groups, jobs=jobs, tenants=tenants, files=files, limits=limits), ground
-
     def read(self, path: Path) -> list[str]:
         """Take in the declarations of all files below `path` and return the files' names."""
         files = self._below(path) if _is_directory(path) else [path]
@@ -81,6 +89,23 @@ class _Loading:
             self.declared.add(document.read(file, name))
         self.problems += self.declared.problems
         return [name for name, _ in shown]
+
+    def take(self, text: str, name: str) -> None:
+        """Take in the declarations of a text, which problems are told of under this name."""
+        read = document.Document(name, text)
+        read.parse()
+        self.declared.add(read)
+        self.problems += self.declared.problems
+
+    def config(self, files: list[str]) -> tuple[Config, Ground]:
+        """Resolve all that was taken in, from these files, and what its tenants stand on."""
+        ground = self.ground()
+        jobs, tenants = self.tenants(ground)
+        limits = self.limits(ground)
+        if self.problems:
+            raise InvalidConfig(self.problems)
+        groups = sorted(ground.groups)
+        return Config(groups=groups, jobs=jobs, tenants=tenants, files=files, limits=limits), ground
 
     def ground(self) -> Ground:
         """Resolve what tenants stand on: groups, defaults and templates."""
