@@ -4,11 +4,13 @@
 -- in flight beside each other, and nobody but the one who asked hears of their ends. Its record has
 -- `latest`, when it must have begun (ms), and `reply`, the inboxes that its reply goes to.
 
-local INBOX_TTL = 60000  -- ms behind the last reply: who does not fetch them looks at the records
-local INBOX_WHOLE, INBOX_MOST = 1000, 100000  -- replies in an inbox; of more only the job_id is told
-
-local SPARE_MS = 60000  -- for an attempt to end, and to be taken back from its worker
-local MOST_HEARERS = 4  -- inboxes that a reply goes to; the first are of callers that died
+local CALLS = {
+  inbox_ttl = 60000,  -- ms behind the last reply: who does not fetch them looks at the records
+  inbox_whole = 1000,  -- replies in an inbox; of more only the job_id is told
+  inbox_most = 100000,
+  spare = 60000,  -- ms for an attempt to end, and to be taken back from its worker
+  most_hearers = 4,  -- inboxes that a reply goes to; the first are of callers that died
+}
 
 local function is_call(id)
   return string.find(id, '/@', 1, true)
@@ -17,7 +19,7 @@ end
 -- Set until when the call may begin, and when its record goes if it does not.
 local function limit(record, timeout, keep)
   call('HSET', record, 'latest', int(now + timeout))
-  call('PEXPIRE', record, int(2 * timeout + keep + SPARE_MS))
+  call('PEXPIRE', record, int(2 * timeout + keep + CALLS.spare))
 end
 
 -- Somebody else makes the same call: until it begins, it has the time of who has most.
@@ -57,7 +59,7 @@ local function hearers(id, but)
 end
 
 local function hear(id, inboxes)
-  while #inboxes > MOST_HEARERS do table.remove(inboxes, 1) end
+  while #inboxes > CALLS.most_hearers do table.remove(inboxes, 1) end
   call('HSET', P .. ':j:' .. id, 'reply', table.concat(inboxes, ' '))
 end
 
@@ -67,11 +69,11 @@ local function send_reply(id, completion, result)
   for _, inbox in ipairs(inboxes) do
     local list = P .. ':in:' .. inbox
     local waiting = call('LLEN', list) / 3
-    local whole = waiting < INBOX_WHOLE
-    if waiting < INBOX_MOST then
+    local whole = waiting < CALLS.inbox_whole
+    if waiting < CALLS.inbox_most then
       call('RPUSH', list, id, whole and completion or '', whole and result or '')
     end
-    call('PEXPIRE', list, INBOX_TTL)
+    call('PEXPIRE', list, CALLS.inbox_ttl)
   end
   return #inboxes > 0
 end

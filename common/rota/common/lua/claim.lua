@@ -19,7 +19,6 @@
 
 local worker, n, lease, request = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] .. ' '
 local given, taken, served, woken, held_left, memory = {}, {}, {}, {}, false, P .. ':c:' .. worker
-local DUE = 16  -- the most tenants that may start again after their rates, in one claim
 if wait > 0 or n == 0 then return reply end
 if call('EXISTS', P .. ':wh:' .. worker) == 0 then
   answer('unregistered')
@@ -125,7 +124,7 @@ end
 local last = call('GET', memory) or ''
 local again = string.sub(last, 1, #request) == request
 if not again then
-  if limited then readmit(DUE) end
+  if limited then readmit(16) end  -- the most tenants that start again after their rates
   queue_held()
 end
 local rings, others = rings_for(serves)
