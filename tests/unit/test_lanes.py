@@ -161,7 +161,7 @@ async def test_cancelled_by_itself() -> None:
 
 @pytest.mark.parametrize("waits", [False, True])
 async def test_fault(waits: bool) -> None:
-    """An attempt that raises is over without an outcome, the log says so, and the next one begins."""
+    """An attempt that raises is over without an outcome, which is logged; the next one begins."""
 
     async def handler(name: str) -> None:
         if waits:
@@ -208,7 +208,7 @@ async def test_drop() -> None:
         await gate.wait()
 
     track = Track(1, handler)
-    begun, waiting, other = track.add("begun", "waiting", "other")
+    begun, waiting, _ = track.add("begun", "waiting", "other")
     await probe.until(lambda: track.begun)
     dropped = [track.lanes.drop(held) for held in (begun, waiting, waiting)]
     gate.set()
