@@ -53,13 +53,11 @@ class Courier(Loop):
         self._begin = begin
         self._register = register
         self._lease_ms = lease_ms
-        self._base_log = log
         self._shares = Shares()
         self._bells: dict[str, Bell] = {}
         self._ended: list[Ended] = []
         self._resting: list[Resting] = []
-        # Groups whose epoch we are to ask for: a store that is back must hear in time, before its
-        # gate closes, what has ended in each of them.
+        # Groups to ask for their epoch: each must hear before its gate closes what has ended there.
         self._asked: set[str] = set()
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
         self.longest_pause = lease_ms / 6000
@@ -67,7 +65,7 @@ class Courier(Loop):
         self._away: dict[str, float] = {}  # groups without answer, and until when others go first
         self._free_since = 0.0  # monotonic time since which there are free places
         self._turning = asyncio.Lock()
-        self._history = History(clock)
+        self._history = History(clock, self.log)
         store.epochs.reopened.append(self._replay)
         self.draining = False
         self._last = False  # whether nothing more is sent after this: then we wait for every server
@@ -86,7 +84,7 @@ class Courier(Loop):
                 store=self._store,
                 rung=self._rung,
                 unheard=self.look,
-                log=self._base_log,
+                log=self.log,
             )
             bell.failed = self.failed  # without it we are deaf: its failure is ours
             self._bells[group] = bell
@@ -233,7 +231,7 @@ class Courier(Loop):
 
     def _told(self, ended: list[Ended], resting: list[Resting], words: Mapping[str, str]) -> bool:
         """Take note of the words for what was reported; keep what got none; tell if all got one."""
-        known = self._note(ended, words)
+        known = self._history.note(ended, words)
         unsent = [end for end in ended if end.run.job_id not in words]
         unrested = [rest for rest in resting if rest.run.job_id not in words]
         self._ended, self._resting = unsent + self._ended, unrested + self._resting
@@ -241,18 +239,6 @@ class Courier(Loop):
             if word == "stale" and job_id not in known:
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
         return not unsent and not unrested
-
-    def _note(self, ended: Sequence[Ended], words: Mapping[str, str]) -> set[str]:
-        """Keep what was accepted now; return the job_ids of what had been accepted before."""
-        answered = [end for end in ended if end.run.job_id in words]
-        known = {end.run.job_id for end in answered if end.run in self._history.again}
-        fresh = [end for end in answered if end.run.job_id not in known]
-        self._history.add([end for end in fresh if words[end.run.job_id] == "completed"])
-        for job_id in (job_id for job_id in known if words[job_id] == "stale"):
-            # It had been accepted, and a later run of its job has ended since.
-            self.log.debug("completion_told_before", job_id=job_id)
-        self._history.again -= {end.run for end in answered}
-        return known
 
     def _take(self, claim: Claim, sent_at: float) -> None:
         now = self._clock.monotonic()

@@ -120,7 +120,7 @@ class Execution:
     ) -> bytes:
         """Call a handler here. Timers are set only for one that waits: no other can be ended."""
         kwargs = handler.arguments.decode(bytes(request.args))
-        began = asyncio.get_running_loop().time()
+        began = self._clock.monotonic()
         call = invoke(handler, context, kwargs, self._threads)
         with self._stall.handling(context.job_id):
             try:
@@ -130,7 +130,8 @@ class Execution:
             seconds = request.timeout_ms / 1000
             try:
                 with self._watched(held, request):
-                    async with asyncio.timeout_at(began + seconds) as scope:
+                    left = seconds - (self._clock.monotonic() - began)
+                    async with asyncio.timeout(left) as scope:
                         return encode_result(await steps.rest(call, waits_for))
             except TimeoutError as error:
                 if scope.expired():

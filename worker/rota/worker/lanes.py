@@ -14,7 +14,7 @@ from rota.worker import steps
 from rota.worker.held import HeldRun
 
 _T = TypeVar("_T")
-_STRETCH = 32  # runs that end at once, one after the other, until others have their turn
+_STRETCH = 64  # runs that end at once, one after the other, until others have their turn
 
 
 class Lanes(Generic[_T]):

@@ -160,12 +160,12 @@ class Link:
         for i, server in enumerate(replies):
             if isinstance(server, Server):
                 parts.setdefault(server, []).append(i)
-        answers = await asyncio.gather(
-            *(
-                self._part(server, [requests[i] for i in part], blocking)
-                for server, part in parts.items()
-            )
-        )
+        trips = [
+            self._part(server, [requests[i] for i in part], blocking)
+            for server, part in parts.items()
+        ]
+        # Nearly always there is one: no task needs to be made for it.
+        answers = [await trips[0]] if len(trips) == 1 else await asyncio.gather(*trips)
         for part, answer in zip(parts.values(), answers, strict=True):
             for i, reply in zip(part, answer, strict=True):
                 replies[i] = self._error(reply) if isinstance(reply, Exception) else reply

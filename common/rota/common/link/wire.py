@@ -5,6 +5,7 @@ steps. What is left here is: write all commands at once, count the replies.
 """
 
 import asyncio
+import select
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from rota.common import service
 
 _STREAMS = ("_reader", "_writer")  # what a connection of redis-py's calls them, from 4 on
 
@@ -28,6 +31,8 @@ class Wire(asyncio.Protocol):
             setattr(connection, name, None)
         self._transport: Any = self._streams[1].transport
         self._transport.set_protocol(self)
+        self._poll = select.poll()
+        self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._reader = hiredis.Reader(
             protocolError=RedisConnectionError, replyError=DefaultParser.parse_error
         )
@@ -57,6 +62,14 @@ class Wire(asyncio.Protocol):
         finally:
             self._timer.cancel()
             self._done = None
+
+    async def is_open(self) -> bool:
+        """Return whether, as far as anybody can know here, the server still listens."""
+        if not self.closed and self._poll.poll(0):
+            # Nothing should come now: it is the end, most likely. Two turns and the loop knows.
+            await service.give_way()
+            await service.give_way()
+        return not self.closed
 
     def close(self) -> None:
         """Close the connection; whoever waits for a reply fails."""
@@ -113,7 +126,7 @@ class Wires:
 
         That is, with dictionaries and pairs for some commands.
         """
-        wire = self._idle() or await self._open()
+        wire = await self._idle() or await self._open()
         self._used.add(wire)
         try:
             replies = await wire.trip(commands, self._timeout)
@@ -135,9 +148,10 @@ class Wires:
         form = self._forms.get(command)
         return form(reply) if form else reply
 
-    def _idle(self) -> Wire | None:
+    async def _idle(self) -> Wire | None:
         while self._free:
-            if not (wire := self._free.pop()).closed:
+            wire = self._free.pop()
+            if await wire.is_open():
                 return wire
         return None
 
