@@ -83,6 +83,25 @@ async def test_too_long(url: str, store: Store, monkeypatch: pytest.MonkeyPatch)
     assert ["job-0"] == place.begun
 
 
+async def test_only_attempt(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run with a single attempt does not wait where it could lose it, nor do those beside it."""
+    monkeypatch.setattr("rota.worker.ahead.PATIENCE", 60.0)
+    monkeypatch.setattr(Ahead, "places", lambda ahead: 0 if ahead._none_until else AHEAD)
+    place, other = Place(), Place()
+    other.free.set()
+    runs = [workers.run_of("a"), workers.run_of("b"), workers.run_of("c", attempts=1)]
+    await builders.enqueue(store, *runs)
+    async with workers.working(url, place.jobs, concurrency=1):
+        await probe.until(lambda: place.begun)
+        async with workers.working(url, other.jobs):
+            told = await workers.told(store, 2)
+        place.free.set()
+        await workers.told(store, 3)
+
+    assert ["b", "c"] == other.begun
+    assert {("succeeded", 1)} == {(each.outcome, each.attempt) for each in told}
+
+
 async def test_stop(url: str, store: Store, patient: None) -> None:
     """A worker that is told to stop gives back at once what it claimed ahead, uncounted."""
     place = Place()

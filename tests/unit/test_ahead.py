@@ -1,7 +1,11 @@
 """How many runs a worker claims before it has a place for them."""
 
+import pytest
+
+from rota.common.run import Claimed
 from rota.worker.ahead import MOST, Ahead
 from rota.worker.held import HeldRun
+from tests.support import workers
 from tests.support.builders import Clock
 
 
@@ -72,3 +76,36 @@ def test_nothing_can_wait() -> None:
 
     assert 0 == ahead.places()
     assert [] == ahead.late()
+
+
+@pytest.mark.parametrize(
+    ("attempt", "attempts", "allowed"), [(1, 3, True), (2, 3, False), (1, 1, False)]
+)
+def test_who_may_wait(attempt: int, attempts: int, allowed: bool) -> None:
+    """A run waits if it has its first attempt and others; else nothing is claimed for a second."""
+    clock, before = Clock(), list[float]()
+
+    def withdraw(since: float) -> list[HeldRun]:
+        before.append(since)
+        return []
+
+    ahead = Ahead(clock, withdraw)
+    ends(ahead, 1_000)
+    clock.advance(0.1)
+    run = Claimed("gold", "acme/import:1", 7, attempt, 0, workers.request(attempts=attempts))
+    allows = ahead.allows([run])
+    ahead.late()
+    places = ahead.places()
+    clock.advance(1.0)
+    ends(ahead, 10_000)
+
+    assert allowed == allows
+    assert allowed == (places > 0) == (before[0] < clock.monotonic())
+    assert ahead.places() > 0
+
+
+def test_what_cannot_be_read_may_wait() -> None:
+    """A request that can't be read is told by whoever begins it."""
+    ahead = Ahead(Clock(), nobody)
+
+    assert ahead.allows([Claimed("gold", "acme/import:1", 7, 1, 0, b"nonsense")])

@@ -247,6 +247,8 @@ class Courier(Loop):
             held = HeldRun(run, sent_at, sent_at, charged, now)
             self._held.add(held)
             self._begin(held)
+        if len(self._held) > self._concurrency and not self._ahead.allows(claim.runs):
+            self.wake()
 
     def _replay(self, group: str, wait_s: float) -> None:
         """Send the last completions once more: the store may have lost them."""
