@@ -212,8 +212,7 @@ async def test_lost_after_the_end() -> None:
 
     async with bench(serving(handler)) as table:
         held = table.begin(workers.request())
-        assert held.task is not None
-        await held.task
+        await table.ended()
         table.runner.lose(held)
 
     assert not held.lost

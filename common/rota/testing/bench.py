@@ -1,6 +1,7 @@
 """The worker of a test: claims runs, calls their handlers and reports, when it is told to."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,14 @@ from rota.common.worker_info import WorkerInfo
 from rota.testing.handler import Inline
 from rota.testing.naps import Naps
 from rota.worker.children import Children
+from rota.worker.execution import Execution
 from rota.worker.held import HeldRun
 from rota.worker.planner import Planner
 from rota.worker.registry import Jobs
 from rota.worker.runner import Runner
 from rota.worker.scribe import Scribe
 from rota.worker.stall import Stall
+from rota.worker.verdict import Verdicts
 
 ID = "test:0:worker"
 _FOR_EVER_MS = 100 * 365 * 86_400_000  # nobody else is there, whom a lease would serve
@@ -35,6 +38,16 @@ _LOOK = 0.005  # real seconds until we look for more, while handlers that work m
 
 class Stuck(RotaError):
     """Something that a test waits for does not come."""
+
+
+class _Execution(Execution):
+    """Lets each run sleep under its own name."""
+
+    naps: Naps
+
+    async def attempt(self, held: HeldRun) -> Ended | Resting:
+        with self.naps.of(held):
+            return await super().attempt(held)
 
 
 class Bench:
@@ -51,30 +64,40 @@ class Bench:
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
-        self._jobs, self._store, self._clock = Inline(jobs), store, clock
+        self._jobs, self._store, self._clock, self._log = Inline(jobs), store, clock, log
         self._concurrency = concurrency
         self._results = results  # what handlers returned, by job_id
         self._threads = ThreadPoolExecutor(thread_name_prefix="handler")
         self._scribe = Scribe(store=store, log=log)
-        self._runner = Runner(
-            worker_id=ID,
-            jobs=self._jobs,
-            children=Children("", limit=1, log=log),
-            threads=self._threads,
-            stall=Stall(clock=clock, log=log),
-            scribe=self._scribe,
-            planner=Planner(store, self._threads, clock),
-            clock=clock,
-            log=log,
-            random=Random(seed),
-        )
         self.naps = Naps()
+        self._runner = self._made(Verdicts(worker_id=ID, clock=clock, log=log, random=Random(seed)))
         self._groups: list[str] = []
         self._claimed: deque[Claimed] = deque()  # and not begun
         self._held: list[HeldRun] = []
         self._ended: list[Ended] = []
         self._resting: list[Resting] = []
         self._since = 0.0  # when something happened last, by the loop's time
+
+    def _made(self, verdicts: Verdicts) -> Runner:
+        execution = _Execution(
+            jobs=self._jobs,
+            children=Children("", limit=1, log=self._log),
+            threads=self._threads,
+            stall=Stall(clock=self._clock, log=self._log),
+            scribe=self._scribe,
+            planner=Planner(self._store, self._threads, self._clock),
+            verdicts=verdicts,
+            clock=self._clock,
+            log=self._log,
+        )
+        execution.naps = self.naps
+        return Runner(
+            places=sys.maxsize,  # who sleeps takes none
+            execution=execution,
+            report=self._report,
+            clock=self._clock,
+            log=self._log,
+        )
 
     async def start(self) -> None:
         """Begin to write down what handlers tell of their runs."""
@@ -149,8 +172,7 @@ class Bench:
         held = HeldRun(run, renewed_at=now, started_at=now, charged_ms=0.0)
         self._held.append(held)
         self._since = asyncio.get_running_loop().time()
-        with self.naps.of(held):
-            self._runner.begin(held, self._report)
+        self._runner.begin(held)
 
     def _report(self, held: HeldRun, report: Ended | Resting | None) -> None:
         self._held.remove(held)
@@ -178,18 +200,13 @@ class Bench:
             left = self._since + _PATIENCE - loop.time()
             if left <= 0:
                 raise Stuck(_hanging(awake))
-            tasks = [held.task for held in awake if held.task]
-            dozing = asyncio.create_task(self.naps.next())
-            done, _ = await asyncio.wait(
-                [*tasks, dozing],
-                timeout=min(left, _LOOK) if self._places else left,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            dozing.cancel()
-            if done:
+            try:
+                async with asyncio.timeout(min(left, _LOOK) if self._places else left):
+                    await self.naps.next()
                 self._since = loop.time()
-            elif self._places:
-                return
+            except TimeoutError:
+                if self._places:
+                    return
 
 
 def _hanging(awake: Sequence[HeldRun]) -> str:

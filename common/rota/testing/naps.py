@@ -42,7 +42,7 @@ class Naps:
         await over
 
     async def next(self) -> None:
-        """Return when somebody has fallen asleep since the last time."""
+        """Return when somebody has fallen asleep, or was forgotten, since the last time."""
         await self._fell.wait()
         self._fell.clear()
 
@@ -70,3 +70,4 @@ class Naps:
     def forget(self, held: HeldRun) -> None:
         """Count a run as awake: it was cancelled, or has ended."""
         self._asleep.pop(held, None)
+        self._fell.set()

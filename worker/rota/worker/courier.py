@@ -11,6 +11,7 @@ from rota.common.link import LONGEST_BLOCK
 from rota.common.run import Claim, Ended, Resting
 from rota.common.service import Loop
 from rota.common.store import LEASE_MS, Store
+from rota.worker.ahead import MOST, PATIENCE, Ahead
 from rota.worker.bell import Bell
 from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.history import History
@@ -18,14 +19,14 @@ from rota.worker.shares import Shares
 
 _DEAF = 10.0  # seconds without an answer to a claim, with free places: then we take us for deaf
 _AWAY = 0.5  # seconds between tries while the server of some groups is away
-_MOST = 250  # runs that one script takes or gives, to keep every script short
 
 
 class Courier(Loop):
     """Each turn sends all that has ended and claims for all free places.
 
     Under load a turn takes as long as a round trip, and whatever ends meanwhile goes with the next:
-    the batch grows with the load, and an idle worker never waits for a batch to fill.
+    the batch grows with the load, and an idle worker never waits for a batch to fill. While runs
+    end fast it claims some ahead, which are carried out while the next round trip is under way.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Courier(Loop):
         register: Callable[[], Awaitable[None]],
         log: FilteringBoundLogger,
         lease_ms: int = LEASE_MS,
+        ahead: Ahead | None = None,
     ) -> None:
         super().__init__(log=log)
+        self._ahead = ahead or Ahead(clock)
         self._worker_id = worker_id
         self._concurrency = concurrency
         self._store = store
@@ -50,13 +53,11 @@ class Courier(Loop):
         self._begin = begin
         self._register = register
         self._lease_ms = lease_ms
-        self._base_log = log
         self._shares = Shares()
         self._bells: dict[str, Bell] = {}
         self._ended: list[Ended] = []
         self._resting: list[Resting] = []
-        # Groups whose epoch we are to ask for: a store that is back must hear in time, before its
-        # gate closes, what has ended in each of them.
+        # Groups to ask for their epoch: each must hear before its gate closes what has ended there.
         self._asked: set[str] = set()
         self._rang: set[str] = set()  # groups whose bell rang since the last claim was sent
         self.longest_pause = lease_ms / 6000
@@ -64,7 +65,7 @@ class Courier(Loop):
         self._away: dict[str, float] = {}  # groups without answer, and until when others go first
         self._free_since = 0.0  # monotonic time since which there are free places
         self._turning = asyncio.Lock()
-        self._history = History(clock)
+        self._history = History(clock, self.log)
         store.epochs.reopened.append(self._replay)
         self.draining = False
         self._last = False  # whether nothing more is sent after this: then we wait for every server
@@ -83,7 +84,7 @@ class Courier(Loop):
                 store=self._store,
                 rung=self._rung,
                 unheard=self.look,
-                log=self._base_log,
+                log=self.log,
             )
             bell.failed = self.failed  # without it we are deaf: its failure is ours
             self._bells[group] = bell
@@ -105,16 +106,29 @@ class Courier(Loop):
 
     def report(self, held: HeldRun, report: Ended | Resting | None) -> None:
         """Send how a run ended with the next turn; None if there is nothing to write for it."""
-        if not self._free:
-            self._free_since = self._clock.monotonic()
+        now = self._clock.monotonic()
+        if len(self._held) >= self._concurrency:
+            self._free_since = now
         self._held.drop(held)
-        took_ms = (self._clock.monotonic() - held.started_at) * 1000
+        self._ahead.count()
+        took_ms = (now - held.started_at) * 1000
         self._shares.settle(held.run.group, held.charged_ms, took_ms)
         if isinstance(report, Ended):
             self._ended.append(report)
         elif report is not None:
             self._resting.append(report)
         self.wake()
+
+    async def give_back(self, runs: Sequence[HeldRun]) -> None:
+        """Give back, uncounted, runs that have not begun.
+
+        Raises `StoreUnavailable`: then they are left to their leases.
+        """
+        for held in runs:
+            self._held.drop(held)
+            self._shares.settle(held.run.group, held.charged_ms, 0.0)
+        # The last one first: each is put in front of its queue.
+        await self._store.release([held.run for held in reversed(runs)])
 
     def look(self, group: str) -> None:
         """Ask the store whether it was reopened, though there may be nothing else to ask it."""
@@ -158,6 +172,8 @@ class Courier(Loop):
             return await self._turn()
 
     async def _turn(self) -> float | None:
+        if late := self._ahead.late():
+            await self.give_back(late)
         wanted = self._wanted()
         if wanted or self._ended or self._resting or self._asked:
             try:
@@ -171,12 +187,12 @@ class Courier(Loop):
             if self._ended or self._resting or self._wanted():
                 return 0
         self._arm()
-        return None
+        return PATIENCE if len(self._held) > self._concurrency else None
 
     async def _exchange(self, wanted: dict[str, int]) -> bool:
         """Make the round trip; tell whether the servers of all groups answered."""
-        ended, self._ended = self._ended[:_MOST], self._ended[_MOST:]
-        resting, self._resting = self._resting[:_MOST], self._resting[_MOST:]
+        ended, self._ended = self._ended[:MOST], self._ended[MOST:]
+        resting, self._resting = self._resting[:MOST], self._resting[MOST:]
         asked = wanted | {group: 0 for group in self._asked if group not in wanted}
         self._rang.clear()
         sent_at = self._clock.monotonic()
@@ -215,7 +231,7 @@ class Courier(Loop):
 
     def _told(self, ended: list[Ended], resting: list[Resting], words: Mapping[str, str]) -> bool:
         """Take note of the words for what was reported; keep what got none; tell if all got one."""
-        known = self._note(ended, words)
+        known = self._history.note(ended, words)
         unsent = [end for end in ended if end.run.job_id not in words]
         unrested = [rest for rest in resting if rest.run.job_id not in words]
         self._ended, self._resting = unsent + self._ended, unrested + self._resting
@@ -224,24 +240,15 @@ class Courier(Loop):
                 self.log.warning("completion_refused", job_id=job_id, reason="the lease was lost")
         return not unsent and not unrested
 
-    def _note(self, ended: Sequence[Ended], words: Mapping[str, str]) -> set[str]:
-        """Keep what was accepted now; return the job_ids of what had been accepted before."""
-        answered = [end for end in ended if end.run.job_id in words]
-        known = {end.run.job_id for end in answered if end.run in self._history.again}
-        fresh = [end for end in answered if end.run.job_id not in known]
-        self._history.add([end for end in fresh if words[end.run.job_id] == "completed"])
-        for job_id in (job_id for job_id in known if words[job_id] == "stale"):
-            # It had been accepted, and a later run of its job has ended since.
-            self.log.debug("completion_told_before", job_id=job_id)
-        self._history.again -= {end.run for end in answered}
-        return known
-
     def _take(self, claim: Claim, sent_at: float) -> None:
+        now = self._clock.monotonic()
         for run in claim.runs:
             charged = self._shares.charge(run.group)
-            held = HeldRun(run, renewed_at=sent_at, started_at=sent_at, charged_ms=charged)
+            held = HeldRun(run, sent_at, sent_at, charged, now)
             self._held.add(held)
             self._begin(held)
+        if len(self._held) > self._concurrency and not self._ahead.allows(claim.runs):
+            self.wake()
 
     def _replay(self, group: str, wait_s: float) -> None:
         """Send the last completions once more: the store may have lost them."""
@@ -254,10 +261,12 @@ class Courier(Loop):
 
     @property
     def _free(self) -> int:
-        return 0 if self.draining else max(0, self._concurrency - len(self._held))
+        if self.draining:
+            return 0
+        return max(0, self._concurrency + self._ahead.places() - len(self._held))
 
     def _wanted(self) -> dict[str, int]:
-        places, now = min(self._free, _MOST), self._clock.monotonic()
+        places, now = min(self._free, MOST), self._clock.monotonic()
         away = {group for group, until in self._away.items() if until > now}
         # No bell tells a worker without free places; so ask as often as an idle one looks.
         for group, at in self._answered.items():

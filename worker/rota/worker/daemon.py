@@ -17,12 +17,15 @@ from rota.common.errors import StoreError
 from rota.common.link import Link
 from rota.common.metrics import Family
 from rota.common.registration import Registration
+from rota.common.run import Ended, Resting
 from rota.common.scripts import GATE_MS
 from rota.common.store import LEASE_MS, Store
 from rota.common.worker_info import WorkerInfo
+from rota.worker.ahead import Ahead
 from rota.worker.children import Children
 from rota.worker.courier import Courier
 from rota.worker.ear import Ear
+from rota.worker.execution import Execution
 from rota.worker.held import HeldRun, HeldRuns
 from rota.worker.planner import Planner
 from rota.worker.registrar import Registrar
@@ -31,6 +34,7 @@ from rota.worker.renewer import Renewer
 from rota.worker.runner import Runner
 from rota.worker.scribe import Scribe
 from rota.worker.stall import Stall
+from rota.worker.verdict import Verdicts
 
 _OUTCOMES = ("succeeded", "retrying", "dead", "cancelled", "lost")  # of attempts, usually
 _EXIT_MS = 1_000  # how long the process may take to end behind its last round trip
@@ -74,13 +78,19 @@ class WorkerDaemon:
         self._stall = Stall(clock=clock, log=self._log)
         self._scribe = Scribe(store=self._store, log=self._log)
         self._runner = Runner(
-            worker_id=self._info.id,
-            jobs=jobs,
-            children=self._children,
-            threads=self._threads,
-            stall=self._stall,
-            scribe=self._scribe,
-            planner=Planner(self._store, self._threads, clock),
+            places=options.concurrency,
+            execution=Execution(
+                jobs=jobs,
+                children=self._children,
+                threads=self._threads,
+                stall=self._stall,
+                scribe=self._scribe,
+                planner=Planner(self._store, self._threads, clock),
+                verdicts=Verdicts(worker_id=self._info.id, clock=clock, log=self._log),
+                clock=clock,
+                log=self._log,
+            ),
+            report=self._report,
             clock=clock,
             log=self._log,
         )
@@ -104,6 +114,7 @@ class WorkerDaemon:
             register=self._registrar.register,
             log=self._log,
             lease_ms=options.lease_ms,
+            ahead=Ahead(clock, self._runner.lanes.withdraw),
         )
         self._renewer = Renewer(
             url=url,
@@ -166,11 +177,11 @@ class WorkerDaemon:
         )
         for outcome, count in self._runner.counts.items():
             attempts.add(outcome, count)
-        slots = self._options.concurrency
+        slots, busy = self._options.concurrency, len(self._held) - self._runner.lanes.waiting
         return [
             metrics.gauge("rota_ready", "Whether /readyz says so.", not self.unready()),
             metrics.gauge("rota_slots", "The most runs at a time.", slots),
-            metrics.gauge("rota_slots_busy", "Runs that it holds.", len(self._held)),
+            metrics.gauge("rota_slots_busy", "Runs that are under way.", busy),
             attempts.family(),
             self._runner.seconds.family(),
         ]
@@ -184,6 +195,7 @@ class WorkerDaemon:
         """
         self._log.info("worker_stopping", running=len(self._held), grace_s=self._options.grace)
         await self._courier.drain()
+        await self._give_back()
         await self._finish()
         rest = await self._interrupt()
         await self._scribe.stop()
@@ -213,8 +225,17 @@ class WorkerDaemon:
         await self._courier.serve(group)
 
     def _begin(self, held: HeldRun) -> None:
-        self._runner.begin(held, self._courier.report)
+        self._runner.begin(held)
         self._ears[held.run.group].wake()
+
+    def _report(self, held: HeldRun, report: Ended | Resting | None) -> None:
+        self._courier.report(held, report)
+
+    async def _give_back(self) -> None:
+        try:
+            await self._courier.give_back(self._runner.lanes.withdraw())
+        except StoreError as error:
+            self._log.warning("release_failed", error=str(error), left_to="their leases")
 
     async def _finish(self) -> None:
         tasks = [held.task for held in self._held.snapshot() if held.task]

@@ -16,11 +16,13 @@ class HeldRun:
     renewed_at: float  # monotonic seconds just before the last good claim or renewal was sent
     started_at: float  # monotonic seconds of the claim
     charged_ms: float  # what its group was charged for it
+    received_at: float = 0.0  # monotonic seconds at which the claim was answered
     lost: bool = False  # the lease ended: nothing may be written for it any more
     cancelled: bool = False  # somebody wants it to end
     kill_after: float = 10.0  # seconds that it may take to end when it is told to
     given_back: bool = False  # the worker stops: the lease is kept, and nothing is written
     planned: int = 0  # tasks that its handler has planned
+    # That carries it out; None if it has not begun, and for one that ended without waiting.
     task: "asyncio.Task[Any] | None" = field(default=None, repr=False)
     tether: Tether | None = field(default=None, repr=False)  # of the child process that executes it
 

@@ -95,6 +95,10 @@ class Scribe(Loop):
             self._main.call_soon_threadsafe(self.wake)
         return answer
 
+    def heard(self, run: Claimed) -> bool:
+        """Return whether there is anything to settle."""
+        return run in self._pages or run in self._sent
+
     async def settle(self, run: Claimed, *, lost: bool = False) -> None:
         """Return when all is written that the run told, or after a second; at once if it is lost.
 

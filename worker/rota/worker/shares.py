@@ -65,6 +65,8 @@ class Shares:
             for group, share in self._groups.items()
             if share.ready and group not in without
         ]
+        if len(heap) == 1:
+            return {heap[0][1]: free} if free else {}
         heapq.heapify(heap)
         wanted: Counter[str] = Counter()
         for _ in range(free if heap else 0):

@@ -1,7 +1,5 @@
 """Tells when something has held up the event loop, and which handlers may have done it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 
 from structlog.typing import FilteringBoundLogger
@@ -29,16 +27,9 @@ class Stall(Loop):
         self._handling: set[str] = set()  # job_ids of handlers that run on the loop
         self._ended: set[str] = set()  # and of those that have ended since the last turn
 
-    @contextmanager
-    def handling(self, job_id: str) -> Iterator[None]:
+    def handling(self, job_id: str) -> "_Handling":
         """Suspect the handler of this run, which is called on the loop, while in the context."""
-        self._handling.add(job_id)
-        try:
-            yield
-        finally:
-            # Who blocks up to its end has left when our turn comes at last.
-            self._handling.discard(job_id)
-            self._ended.add(job_id)
+        return _Handling(job_id, self._handling, self._ended)
 
     async def turn(self) -> float:
         """Warn if this turn comes too late."""
@@ -54,3 +45,20 @@ class Stall(Loop):
         self._ended.clear()
         self._due = now + _PERIOD
         return _PERIOD
+
+
+class _Handling:
+    """A context manager by hand: this is on the way of every run."""
+
+    __slots__ = ("_ended", "_handling", "_job_id")
+
+    def __init__(self, job_id: str, handling: set[str], ended: set[str]) -> None:
+        self._job_id, self._handling, self._ended = job_id, handling, ended
+
+    def __enter__(self) -> None:
+        self._handling.add(self._job_id)
+
+    def __exit__(self, *_: object) -> None:
+        # Who blocks up to its end has left when the turn comes at last.
+        self._handling.discard(self._job_id)
+        self._ended.add(self._job_id)

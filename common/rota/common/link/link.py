@@ -36,6 +36,7 @@ from rota.common.link.sentinel import Sentinel
 from rota.common.link.server import Server
 from rota.common.link.topology import Single, Topology
 from rota.common.link.url import Address, Kind
+from rota.common.link.wire import Wires
 from rota.common.scripts import GATE_MS, script
 
 # Somebody else may serve this by now.
@@ -159,12 +160,12 @@ class Link:
         for i, server in enumerate(replies):
             if isinstance(server, Server):
                 parts.setdefault(server, []).append(i)
-        answers = await asyncio.gather(
-            *(
-                self._part(server, [requests[i] for i in part], blocking)
-                for server, part in parts.items()
-            )
-        )
+        trips = [
+            self._part(server, [requests[i] for i in part], blocking)
+            for server, part in parts.items()
+        ]
+        # Nearly always there is one: no task needs to be made for it.
+        answers = [await trips[0]] if len(trips) == 1 else await asyncio.gather(*trips)
         for part, answer in zip(parts.values(), answers, strict=True):
             for i, reply in zip(part, answer, strict=True):
                 replies[i] = self._error(reply) if isinstance(reply, Exception) else reply
@@ -210,9 +211,9 @@ class Link:
         self, server: Server, requests: Sequence[_Request], blocking: bool
     ) -> list[Any]:
         """Return one server's replies, with redis-py's errors in place of those that failed."""
-        client = server.blocking if blocking else server.commands
+        wires = server.blocking if blocking else server.commands
         try:
-            replies = await _with_scripts(client, requests)
+            replies = await _with_scripts(wires, requests)
         except (RedisError, OSError) as error:
             replies = [error] * len(requests)
         if any(_is_lost(reply) for reply in replies):
@@ -244,28 +245,27 @@ def _request(command: Sequence[Any], key: str | None = None) -> _Request:
     return _Request(command, key)
 
 
-async def _with_scripts(client: Any, requests: Sequence[_Request]) -> list[Any]:
+async def _with_scripts(wires: Wires, requests: Sequence[_Request]) -> list[Any]:
     """Return the replies; a server that has forgotten a script, or is new, is given it."""
-    replies = await _round_trip(client, requests)
+    replies = await _round_trip(wires, requests)
     missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if missing:
         texts = {text for i in missing if (text := requests[i].script)}
         load = [_Request(("SCRIPT", "LOAD", text), None) for text in texts]
-        await _round_trip(client, load)
-        again = await _round_trip(client, [requests[i] for i in missing])
+        await _round_trip(wires, load)
+        again = await _round_trip(wires, [requests[i] for i in missing])
         for i, reply in zip(missing, again, strict=True):
             replies[i] = reply
     return replies
 
 
-async def _round_trip(client: Any, requests: Sequence[_Request]) -> list[Any]:
-    pipe = client.pipeline(transaction=False)
-    for request in requests:
-        if request.asking:
-            pipe.execute_command("ASKING")
-        pipe.execute_command(*request.command)
-    # Errors raised by redis-py here would quote the command, and with it a payload.
-    replies = iter(await pipe.execute(raise_on_error=False))
+async def _round_trip(wires: Wires, requests: Sequence[_Request]) -> list[Any]:
+    if not any(request.asking for request in requests):
+        return await wires.trip([request.command for request in requests])
+    asked = [
+        each for r in requests for each in ((("ASKING",), r.command) if r.asking else (r.command,))
+    ]
+    replies = iter(await wires.trip(asked))
     return [(next(replies), next(replies))[1] if r.asking else next(replies) for r in requests]
 
 

@@ -7,15 +7,16 @@ blocked connection never delays a renewal.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from rota.common import service
 from rota.common.link.url import Address, Entry, Host
+from rota.common.link.wire import Wires
 
 REPLY_TIMEOUT = 5.0  # seconds that a command may take
 CONNECT_TIMEOUT = 2.0  # seconds that a connection, or a question while discovering, may take
@@ -23,7 +24,6 @@ CONNECT_TIMEOUT = 2.0  # seconds that a connection, or a question while discover
 # silently notices two seconds later: it has to follow a failover within five.
 LONGEST_BLOCK = 2.0
 _BLOCK_MARGIN = 2.0
-_MOST_CONNECTIONS = 10_000  # a worker blocks on one for each of its groups
 
 
 class Server:
@@ -31,8 +31,9 @@ class Server:
 
     def __init__(self, entry: Entry, host: Host | None = None) -> None:
         self.host = host  # None for the only server of a store
-        self.commands = _client(entry, REPLY_TIMEOUT)
-        self.blocking = _client(entry, LONGEST_BLOCK + _BLOCK_MARGIN)
+        self.commands = Wires(_pool(entry, REPLY_TIMEOUT), REPLY_TIMEOUT)
+        longest = LONGEST_BLOCK + _BLOCK_MARGIN
+        self.blocking = Wires(_pool(entry, longest), longest)
 
     def __repr__(self) -> str:
         return f"Server({str(self.host)!r})"
@@ -42,23 +43,22 @@ class Server:
 
         Raises redis-py's errors and `OSError`, of which `TimeoutError` is one.
         """
-        pipe = self.commands.pipeline(transaction=False)
-        for question in questions:
-            pipe.execute_command(*question)
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            return list(await pipe.execute())
+            replies = await self.commands.trip(questions)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
 
     async def hang_up(self, *, in_use: bool = False) -> None:
         """Close the connections that nobody uses, or all: then who waits for a reply fails."""
-        for client in (self.commands, self.blocking):
-            with suppress(RedisError, OSError):  # of a connection that is broken already
-                await client.connection_pool.disconnect(inuse_connections=in_use)
+        for wires in (self.commands, self.blocking):
+            wires.hang_up(in_use=in_use)
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in (self.commands, self.blocking):
-            await client.aclose()
-            await client.connection_pool.disconnect()
+        await self.hang_up(in_use=True)
+        await service.give_way()  # the loop may end next, and would find them half closed
 
 
 class Servers:
@@ -83,14 +83,14 @@ class Servers:
 def check(address: Address, entry: Entry) -> None:
     """Raise `UsageError` if no connection can be made from `entry`; connects to nobody."""
     try:
-        _client(entry, REPLY_TIMEOUT).connection_pool.make_connection()
+        _pool(entry, REPLY_TIMEOUT).make_connection()
     except (ValueError, TypeError, RedisError) as error:
         # Only up to " as ", behind which a password may follow that was taken for a port.
         raise address.wrong(str(error).partition(" as ")[0]) from None
 
 
-def _client(entry: Entry, timeout: float) -> Any:  # redis-py's commands have no types
-    pool = ConnectionPool.from_url(
+def _pool(entry: Entry, timeout: float) -> Any:  # redis-py has hardly any types
+    return ConnectionPool.from_url(
         entry.url,
         **entry.login,
         protocol=2,
@@ -98,6 +98,4 @@ def _client(entry: Entry, timeout: float) -> Any:  # redis-py's commands have no
         socket_timeout=timeout,
         socket_connect_timeout=CONNECT_TIMEOUT,
         socket_keepalive=True,
-        max_connections=_MOST_CONNECTIONS,
     )
-    return Redis(connection_pool=pool)
