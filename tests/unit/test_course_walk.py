@@ -47,7 +47,7 @@ class Walk:
             "max_lateness_ms": self.random.choice([0, 0, 40 * MINUTE]),
             "max_catch_up": self.random.choice([1, 3, 100]),
         }
-        return job(every="5m", phase_ms=0, blackouts=DARK, **rules)
+        return job(every="5m", phase_ms=0, blackouts=self.random.choice([DARK, ()]), **rules)
 
     def _taken_up(self) -> Course:
         at = Standing(self.cursor, self.run, self.busy, self.ended, self.last)
@@ -83,8 +83,7 @@ class Walk:
             + [self.remember] * (self.random.random() < 0.3)
             + [self.lose] * (self.random.random() < 0.2)
         )()
-        self.course.look(self.now)
-        self.course.advance(self.now, permit=self.random.random() < 0.5)
+        self.course.proceed(self.now, permit=self.random.random() < 0.5)
 
     def wait(self) -> None:
         """Let time pass, now and then much of it."""

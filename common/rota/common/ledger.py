@@ -7,6 +7,7 @@ kept is bounded, by the last entries and by days: see `rota.common.retention`.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -272,7 +273,12 @@ def due_of(name: str) -> int:
     """Return when a run was due whose job_id ends in `name`; 0 if somebody triggered it."""
     stamp, _, ms = name.removesuffix("Z").partition(".")
     try:
-        moment = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+        return _second(stamp) + int(ms or 0)
     except ValueError:
         return 0
-    return clock.epoch_ms(moment) + int(ms or 0)
+
+
+@lru_cache(maxsize=256)
+def _second(stamp: str) -> int:
+    # What was due together is heard of together.
+    return clock.epoch_ms(datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC))

@@ -78,10 +78,9 @@ class Dispatcher(Loop):
         """Enqueue a run of `job`, with the next round trip."""
         run_id = job_id(job.ref, turn.due_ms)
         body = self._body(job, turn)
-        run = Occurrence.of(job, run_id, due_ms=turn.due_ms, keep_ms=0, body=body)
-        if turn.late:
-            run = run._replace(priority="low")
-        self._put(job, run._replace(busy_ms=turn.busy_ms))
+        due_ms, busy_ms = turn.due_ms, turn.busy_ms
+        run = Occurrence.of(job, run_id, due_ms=due_ms, keep_ms=0, body=body, busy_ms=busy_ms)
+        self._put(job, run._replace(priority="low") if turn.late else run)
 
     def note(self, job: Job, notes: Sequence[Note]) -> None:
         """Record notes on occurrences of `job`, with the next round trip."""

@@ -12,16 +12,20 @@ from rota.common.job import Job, job_id
 from rota.common.ledger import Note
 from rota.scheduler.alarm import Alarm
 from rota.scheduler.budget import Budget
-from rota.scheduler.course import Course, Teller
+from rota.scheduler.course import Course
 from rota.scheduler.delay import Delay
 from rota.scheduler.line import Turn
 from rota.scheduler.standing import Standing
+from rota.scheduler.teller import Teller
 from rota.scheduler.withheld import WithholdOf
 
 Take = Callable[[Job], Sequence[Turn | Note]]  # takes back what is told of a job and was not sent
 
 
 _AT_A_TIME = 1_000  # jobs that are looked at before others have their turn
+# Under load what is due within some ms is told together: a round trip costs as much as many runs.
+# Each that was due lets the next one wait so long, ms, and all together at most so long.
+_REST_MS, _LONGEST_REST_MS = 2, 10
 
 
 class Engine:
@@ -40,6 +44,7 @@ class Engine:
         self._courses: dict[str, Course] = {}  # by TENANT/JOB
         self._heap: list[tuple[int, str]] = []  # when to look, and at which; some are outdated
         self._budget = Budget()
+        self._rested_ms = 0  # when the next turn may be
         self._stopped = False
         self._alarm = Alarm(self.turn, clock=clock)
 
@@ -134,8 +139,9 @@ class Engine:
         """
         now_ms = self._clock.now_ms()
         groups: set[str] = set()
-        for _ in range(_AT_A_TIME):
+        for number in range(_AT_A_TIME):
             if self._stopped or not self._heap or self._heap[0][0] > now_ms:
+                self._rested_ms = now_ms + min(_REST_MS * number, _LONGEST_REST_MS)
                 break
             due_ms, ref = heapq.heappop(self._heap)
             course = self._courses.get(ref)
@@ -212,7 +218,7 @@ class Engine:
     def _begin(self, job: Job, at: Standing) -> Course:
         kind = Delay if job.schedule.kind == "after" else Course
         course = kind(job, at, self._clock.now_ms(), self._tell, self._withhold_of)
-        self._courses[job.ref] = course
+        self._courses[course.ref] = course
         return course
 
     def _asked(self, ref: str, due_ms: int) -> Course | None:
@@ -225,7 +231,7 @@ class Engine:
         if self._stopped:
             return
         now_ms, due_ms = self._clock.now_ms(), course.next_ms
-        has_permit = self._budget.has(course.job.group, course.job.ref)
+        has_permit = self._budget.has(course.job.group, course.ref)
         if course.line or has_permit or (due_ms is not None and due_ms <= now_ms):
             self._advance(course, now_ms)
         self._look_at(course)
@@ -233,14 +239,13 @@ class Engine:
         self._set_alarm()
 
     def _advance(self, course: Course, now_ms: int, *, permit: bool = False) -> None:
-        course.look(now_ms)
-        job = course.job
-        if course.advance(now_ms, permit=permit):
-            self._budget.ask(job.group, job.ref)
+        ref, group = course.ref, course.job.group
+        if course.proceed(now_ms, permit=permit):
+            self._budget.ask(group, ref)
         if course.catching:
-            self._budget.give(job.group, job.ref, course.catching)
+            self._budget.give(group, ref, course.catching)
         else:
-            self._budget.give_back(job.group, job.ref)
+            self._budget.give_back(group, ref)
 
     def _catch_up(self, group: str, now_ms: int) -> None:
         while ref := self._budget.next(group):
@@ -253,7 +258,7 @@ class Engine:
         if course.next_ms != course.listed_ms:
             course.listed_ms = course.next_ms
             if course.next_ms is not None:
-                heapq.heappush(self._heap, (course.next_ms, course.job.ref))
+                heapq.heappush(self._heap, (course.next_ms, course.ref))
 
     def _set_alarm(self) -> None:
-        self._alarm.set(self._heap[0][0] if self._heap else None)
+        self._alarm.set(max(self._heap[0][0], self._rested_ms) if self._heap else None)

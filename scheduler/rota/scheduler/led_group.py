@@ -273,12 +273,13 @@ class LedGroup:
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         self._withholding.heard(completion, at_ms)
         if completion.outcome != "retrying":
-            if not self._awaited.remove(completion.ref, completion.job_id):
+            ref = completion.ref
+            if not self._awaited.remove(ref, completion.job_id):
                 # Somebody triggered it, or it is ours and its enqueueing is not answered yet.
                 self._dispatcher.over(completion.job_id)
             # By our own clock, which the fixed delays are counted with; the store's may differ.
             now_ms = self._clock.now_ms()
-            self._engine.finished(completion.ref, completion.job_id, now_ms)
+            self._engine.finished(ref, completion.job_id, now_ms)
         if self._care is not None:
             self._care.heard(completion)
         if self._also:
