@@ -22,6 +22,7 @@ from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.delivery import PAUSE, Delivery
 from rota.scheduler.line import Stretch, Turn
 from rota.scheduler.outbox import Outbox
+from rota.scheduler.sparing import Sparing
 from rota.scheduler.tally import Tally
 
 
@@ -65,6 +66,7 @@ class Dispatcher(Loop):
         self._answered = answered
         self._doomed: dict[str, str] = {}  # job_id and group of runs to cancel
         self._clock = clock
+        self._sparing = Sparing(clock)
         self._tally = tally or Tally(clock)
         self._outbox = Outbox()
         self._terms = terms
@@ -92,8 +94,14 @@ class Dispatcher(Loop):
         self.wake()
 
     def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
-        """Log what was found of occurrences of `job` that are not run at once."""
-        herald.tell(self.log, job, what, waiting=waiting)
+        """Log what was found of occurrences of `job` that are not run at once.
+
+        Of very many only some: the ledger has them all.
+        """
+        if left_out := self._sparing.take():
+            self.log.warning("occurrences_not_shown", count=left_out, shown_by="sched runs")
+        if self._sparing.allows():
+            herald.tell(self.log, job, what, waiting=waiting)
 
     def take(self, job: Job) -> list[Turn | Note]:
         """Take back what is told of `job` and was not sent."""

@@ -22,7 +22,7 @@ from rota.scheduler.withheld import WithholdOf
 Take = Callable[[Job], Sequence[Turn | Note]]  # takes back what is told of a job and was not sent
 
 
-_AT_A_TIME = 1_000  # jobs that are looked at before others have their turn
+_AT_A_TIME = 250  # jobs that are looked at before others have their turn
 # Under load what is due within some ms is told together: a round trip costs as much as many runs.
 # Each that was due lets the next one wait so long, ms, and all together at most so long.
 _REST_MS, _LONGEST_REST_MS = 2, 10
@@ -135,15 +135,14 @@ class Engine:
     def turn(self) -> None:
         """Handle what is due by now: first what is on time, then what was missed.
 
-        Of very many the rest has its turn when others have had theirs.
+        Of very many the rest has its turn when others have had theirs, for as long.
         """
-        now_ms = self._clock.now_ms()
+        now_ms, began = self._clock.now_ms(), self._clock.monotonic()
         groups: set[str] = set()
-        for number in range(_AT_A_TIME):
-            if self._stopped or not self._heap or self._heap[0][0] > now_ms:
-                self._rested_ms = now_ms + min(_REST_MS * number, _LONGEST_REST_MS)
-                break
+        looked = 0
+        while looked < _AT_A_TIME and self._is_due(now_ms):
             due_ms, ref = heapq.heappop(self._heap)
+            looked += 1
             course = self._courses.get(ref)
             if course is not None and course.listed_ms == due_ms:
                 course.listed_ms = None
@@ -152,7 +151,19 @@ class Engine:
                 groups.add(course.job.group)
         for group in sorted(groups):
             self._catch_up(group, now_ms)
+        self._rest(looked, began)
         self._set_alarm()
+
+    def _is_due(self, now_ms: int) -> bool:
+        return bool(self._heap) and self._heap[0][0] <= now_ms and not self._stopped
+
+    def _rest(self, looked: int, began: float) -> None:
+        """Let some time pass until the next turn, of which the first one after a pause has none."""
+        if looked < _AT_A_TIME:
+            rest_ms = min(_REST_MS * looked, _LONGEST_REST_MS)
+        else:
+            rest_ms = round((self._clock.monotonic() - began) * 1000)
+        self._rested_ms = self._clock.now_ms() + rest_ms
 
     def finished(self, ref: str, run_id: str, ended_ms: int) -> None:
         """Note that a run of TENANT/JOB is over; a fixed delay starts to count from now."""

@@ -9,7 +9,7 @@ from rota.common.service import Loop
 from rota.common.store import Store
 
 # Under load those of some ms are heard together: see `Engine`. Each lets the next one wait so long.
-_REST, _LONGEST_REST = 0.002, 0.010  # seconds
+_REST, _LONGEST_REST = 0.002, 0.020  # seconds
 
 Heard = Callable[[str, Completion, int], None]  # group, completion, the store's time in ms
 
