@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rota.common.clock import Clock
 from rota.common.job import Job, job_id
 from rota.common.ledger import Note
+from rota.scheduler import pace
 from rota.scheduler.alarm import Alarm
 from rota.scheduler.budget import Budget
 from rota.scheduler.course import Course
@@ -23,9 +24,6 @@ Take = Callable[[Job], Sequence[Turn | Note]]  # takes back what is told of a jo
 
 
 _AT_A_TIME = 250  # jobs that are looked at before others have their turn
-# Under load what is due within some ms is told together: a round trip costs as much as many runs.
-# Each that was due lets the next one wait so long, ms, and all together at most so long.
-_REST_MS, _LONGEST_REST_MS = 2, 10
 
 
 class Engine:
@@ -159,10 +157,8 @@ class Engine:
 
     def _rest(self, looked: int, began: float) -> None:
         """Let some time pass until the next turn, of which the first one after a pause has none."""
-        if looked < _AT_A_TIME:
-            rest_ms = min(_REST_MS * looked, _LONGEST_REST_MS)
-        else:
-            rest_ms = round((self._clock.monotonic() - began) * 1000)
+        took_ms = round((self._clock.monotonic() - began) * 1000)
+        rest_ms = took_ms if looked == _AT_A_TIME else pace.rest_ms(looked)
         self._rested_ms = self._clock.now_ms() + rest_ms
 
     def finished(self, ref: str, run_id: str, ended_ms: int) -> None:

@@ -7,9 +7,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common.message import Completion
 from rota.common.service import Loop
 from rota.common.store import Store
-
-# Under load those of some ms are heard together: see `Engine`. Each lets the next one wait so long.
-_REST, _LONGEST_REST = 0.002, 0.020  # seconds
+from rota.scheduler import pace
 
 Heard = Callable[[str, Completion, int], None]  # group, completion, the store's time in ms
 
@@ -33,4 +31,4 @@ class Listener(Loop):
         self._after, completions = await self._store.completions(self._group, self._after)
         for completion, at_ms in completions:
             self._heard(self._group, completion, at_ms)
-        return min(_REST * len(completions), _LONGEST_REST)
+        return pace.rest_ms(len(completions)) / 1000
