@@ -26,7 +26,7 @@ from rota.scheduler.successor import Successor
 from rota.scheduler.sweeper import Sweeper
 from rota.scheduler.withholding import Withholding
 
-_AT_A_TIME = 20  # jobs that are taken up before others have their turn
+_AT_A_TIME = 200  # jobs that are taken up before others have their turn
 _CHUNK = 200  # jobs whose slots are read in one go, shortly before they are changed or compared
 
 
