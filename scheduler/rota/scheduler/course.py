@@ -69,7 +69,7 @@ class Course:
         if not usual.is_usual(self.job, first, now_ms, self.ended_ms) or self.withhold_of(self.job):
             return False
         self.seen_ms, self.next_ms = now_ms, following
-        self._fire(Turn(first), now_ms)
+        self._fire(Turn(first, busy_ms=now_ms), now_ms)
         return True
 
     def look(self, now_ms: int) -> None:

@@ -4,13 +4,13 @@ All that is due at one time is handled in one go, and what makes up for missed o
 behind it. The engine has no clock but the one that it is given, and waits for nothing itself.
 """
 
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 
 from rota.common.clock import Clock
 from rota.common.job import Job, job_id
 from rota.common.ledger import Note
 from rota.scheduler import pace
+from rota.scheduler.agenda import Agenda
 from rota.scheduler.alarm import Alarm
 from rota.scheduler.budget import Budget
 from rota.scheduler.course import Course
@@ -40,7 +40,7 @@ class Engine:
         self._clock = clock
         self._withhold_of = withhold_of
         self._courses: dict[str, Course] = {}  # by TENANT/JOB
-        self._heap: list[tuple[int, str]] = []  # when to look, and at which; some are outdated
+        self._agenda = Agenda()  # when to look, and at which
         self._budget = Budget()
         self._rested_ms = 0  # when the next turn may be
         self._stopped = False
@@ -138,9 +138,9 @@ class Engine:
         now_ms, began = self._clock.now_ms(), self._clock.monotonic()
         groups: set[str] = set()
         looked = 0
-        while looked < _AT_A_TIME and self._is_due(now_ms):
-            due_ms, ref = heapq.heappop(self._heap)
+        while looked < _AT_A_TIME and not self._stopped and (one := self._agenda.take(now_ms)):
             looked += 1
+            due_ms, ref = one
             course = self._courses.get(ref)
             if course is not None and course.listed_ms == due_ms:
                 course.listed_ms = None
@@ -151,9 +151,6 @@ class Engine:
             self._catch_up(group, now_ms)
         self._rest(looked, began)
         self._set_alarm()
-
-    def _is_due(self, now_ms: int) -> bool:
-        return bool(self._heap) and self._heap[0][0] <= now_ms and not self._stopped
 
     def _rest(self, looked: int, began: float) -> None:
         """Let some time pass until the next turn, of which the first one after a pause has none."""
@@ -265,7 +262,8 @@ class Engine:
         if course.next_ms != course.listed_ms:
             course.listed_ms = course.next_ms
             if course.next_ms is not None:
-                heapq.heappush(self._heap, (course.next_ms, course.ref))
+                self._agenda.add(course.next_ms, course.ref)
 
     def _set_alarm(self) -> None:
-        self._alarm.set(max(self._heap[0][0], self._rested_ms) if self._heap else None)
+        first_ms = self._agenda.first_ms
+        self._alarm.set(None if first_ms is None else max(first_ms, self._rested_ms))
