@@ -1,8 +1,7 @@
 """Flatness: memory, lateness and cost of recurring jobs, one row for each stretch of a long run.
 
 What grows shows in the last rows. The store keeps the last outcomes of each job, so that it grows
-until each has as many as are kept; more runs than that are needed to see it flat: with
-`--period 1` that takes a minute or so.
+until each has as many as are kept: 20 periods.
 """
 
 import argparse
