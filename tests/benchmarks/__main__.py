@@ -13,6 +13,7 @@ COMMANDS = {
     "growth": "cost of a claim by tenants and by queued runs",
     "startup": "from the start of a scheduler until it leads, by definitions",
     "fairness": "shares, waits and the cost of a claim, on real processes",
+    "flatness": "memory, lateness and cost of a long run, minute by minute",
     "scale": "two workers beside one; round trips for each job",
     "tasks": "100,000 tasks beside plain no-op jobs; what planning takes, by specs",
     "shards": "skewed shards, planned in four ways: tasks, planning, processing, balance",

@@ -38,6 +38,7 @@ class Rig:
         self.fired: list[tuple[str, int]] = []
         self.skipped: list[tuple[str, int]] = []
         self.early: list[tuple[str, int]] = []  # fired before they were due
+        self.moments: set[int] = set()  # in which anything was fired, ms
         self.ends_at_once = False
         self.kept_back: list[tuple[str, int, str]] = []  # with the blackout's text
         self.noted: list[Note] = []
@@ -51,6 +52,7 @@ class Rig:
     def fire(self, job: Job, turn: Turn) -> None:
         """Take note, and answer."""
         self.fired.append((job.ref, turn.due_ms))
+        self.moments.add(CLOCK.now_ms())
         if CLOCK.now_ms() < turn.due_ms:
             self.early.append((job.ref, turn.due_ms))
         loop = asyncio.get_running_loop()
@@ -444,3 +446,18 @@ async def test_very_many(rig: Rig) -> None:
 
     assert {(each.ref, due_ms) for each in jobs} == set(rig.fired)
     assert len({count for count in seen if 0 < count < len(jobs)}) > 1
+
+
+async def test_many_a_second(rig: Rig) -> None:
+    """When thousands are due each second those of some ms are fired together, none early."""
+    count, spread_ms = 1_500, 300
+    first_ms = CLOCK.now_ms() + 300
+    for n in range(count):
+        due_ms = first_ms + n * spread_ms // count
+        each = job(f"t{n}/x", every="1h", phase_ms=due_ms % FAR)
+        rig.engine.add(each, at(due_ms - 1))
+    rig.engine.start()
+    await probe.until(lambda: len(rig.fired) == count)
+
+    assert not rig.early
+    assert spread_ms / 3 > len(rig.moments)

@@ -96,6 +96,8 @@ async def test_an_hour_dead(url: str, store: Store) -> None:
         await builders.register(store, kind, f"orders.{kind}")
     async with schedulers.beside(url, *every, clock=Ahead(DEAD)) as second:
         await probe.until(lambda: second.book.events("group_led"))
+        doomed = [each for each in every if (each.tenant, each.overlap) == ("stays", "cancel")]
+        await probe.until(lambda: len(second.heard) >= len(doomed))  # none else has ended yet
         back_ms = SystemClock().now_ms() + DEAD
         last_ms = first_ms + 60 * MINUTE
         wrong = {each.ref: "not seen" for each in every}

@@ -94,7 +94,8 @@ class Journey:
     def until(self, end_ms: int) -> None:
         """Let time pass."""
         while True:
-            due_ms = self.engine._heap[0][0] if self.engine._heap else end_ms + 1
+            first_ms = self.engine._agenda.first_ms
+            due_ms = end_ms + 1 if first_ms is None else first_ms
             event_ms = self._events[0][0] if self._events else end_ms + 1
             next_ms = max(min(due_ms, event_ms), self.clock.now_ms())
             if next_ms > end_ms:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rota.common import ledger
+from rota.common import job_ids
 from rota.common.catalog import Slot
 from rota.common.errors import NotFound, Refused, RotaError, UsageError
 from rota.common.job import Blackout, backfill_id
@@ -25,10 +25,10 @@ def test_ids() -> None:
     made = backfill_id(REF, 7, NOW + 5)
 
     assert "acme/import:backfill-7-20261123T120000.005Z" == made
-    assert NOW + 5 == ledger.backfilled_ms(made)
-    assert ledger.is_triggered(made)
+    assert NOW + 5 == job_ids.backfilled_ms(made)
+    assert job_ids.is_triggered(made)
     assert [0, 0] == [
-        ledger.backfilled_ms(f"{REF}:{name}")
+        job_ids.backfilled_ms(f"{REF}:{name}")
         for name in ("20261123T120000Z", "manual-20261123T120000Z")
     ]
 

@@ -61,8 +61,7 @@ class Rig:
         """Let time pass until so many occurrences fell due; return what is told of them."""
         before = len(self.tell.told)
         now_ms = NOW + round(steps * STEP)
-        self.course.look(now_ms)
-        self.course.advance(now_ms)
+        self.course.proceed(now_ms)
         return self.tell.told[before:]
 
     def noted(self) -> Note:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from rota.common import ledger
+from rota.common import job_ids
 from rota.common.job import Blackout, Job, Misfire, Overlap, job_id
 from rota.common.ledger import Note
 from rota.scheduler.course import Course
@@ -47,7 +47,7 @@ class Walk:
             "max_lateness_ms": self.random.choice([0, 0, 40 * MINUTE]),
             "max_catch_up": self.random.choice([1, 3, 100]),
         }
-        return job(every="5m", phase_ms=0, blackouts=DARK, **rules)
+        return job(every="5m", phase_ms=0, blackouts=self.random.choice([DARK, ()]), **rules)
 
     def _taken_up(self) -> Course:
         at = Standing(self.cursor, self.run, self.busy, self.ended, self.last)
@@ -83,8 +83,7 @@ class Walk:
             + [self.remember] * (self.random.random() < 0.3)
             + [self.lose] * (self.random.random() < 0.2)
         )()
-        self.course.look(self.now)
-        self.course.advance(self.now, permit=self.random.random() < 0.5)
+        self.course.proceed(self.now, permit=self.random.random() < 0.5)
 
     def wait(self) -> None:
         """Let time pass, now and then much of it."""
@@ -164,7 +163,7 @@ class Walk:
         self.cursor, self.told, self.run, self.busy, self.ended, self.last = self.copy
         self.told = dict(told)
         if flying and flying != run:
-            due_ms = ledger.due_of(flying.partition(":")[2])
+            due_ms = job_ids.due_of(flying.partition(":")[2])
             if due_ms > cursor:
                 self.course.again(due_ms)
             else:

@@ -61,3 +61,13 @@ def test_the_run_that_waits() -> None:
     assert [run("second", 1)] == [item.what for item in outbox.drop(GROUP)]
     assert not outbox.has(job_id("acme/second", 1))
     assert set() == outbox.groups
+
+
+def test_what_is_told_out_of_order() -> None:
+    """What was told is taken out wherever it is, and all else stays in order."""
+    outbox = Outbox()
+    outbox.put(FIRST, *(note("first", number) for number in range(1, 6)))
+    batch = outbox.batches(5)[GROUP]
+    outbox.remove(GROUP, [batch[0], batch[2], batch[3]])
+
+    assert [note("first", 2), note("first", 5)] == sent(outbox)

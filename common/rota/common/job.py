@@ -1,6 +1,7 @@
 """A job: one tenant's definition of recurring work, resolved from the configuration."""
 
 import time
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -150,5 +151,10 @@ def backfill_id(ref: str, number: int, due_ms: int) -> str:
 
 def _stamp(due_ms: int) -> str:
     seconds, ms = divmod(due_ms, 1000)
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
-    return f"{stamp}{f'.{ms:03}' if ms else ''}Z"
+    return f"{_second(seconds)}{f'.{ms:03}' if ms else ''}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    # What is due together is told of together, several times.
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))

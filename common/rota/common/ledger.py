@@ -5,20 +5,17 @@ kept is bounded, by the last entries and by days: see `rota.common.retention`.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 
-from rota.common import clock, keys, progress
+from rota.common import job_ids, keys, progress
 from rota.common.job import job_id
 from rota.common.link import Link
 from rota.common.progress import Sum
 from rota.common.retention import DAY_MS, USUAL, Retention
 from rota.common.state import IN_FLIGHT, State
-
-_STAMP = "%Y%m%dT%H%M%S"
 
 
 class Outcome(StrEnum):
@@ -82,7 +79,7 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_backfill(self) -> bool:
         """Tell whether it is a backfill's: it stands for no occurrence, and may be one of many."""
-        return backfilled_ms(self.job_id) > 0
+        return job_ids.backfilled_ms(self.job_id) > 0
 
     @property
     def at_ms(self) -> int:
@@ -202,7 +199,7 @@ def _in_flight(run_id: str, row: list[bytes | None]) -> Attempts:
     return Attempts(
         job_id=run_id,
         outcome=state.decode(),
-        due_ms=int(due or 0) or backfilled_ms(run_id),
+        due_ms=int(due or 0) or job_ids.backfilled_ms(run_id),
         ended_ms=0,
         queued_ms=queued_ms,
         ahead=ahead,
@@ -247,7 +244,7 @@ def entries(ref: str, rows: list[bytes], now_ms: int = 0, kept: Retention = USUA
 
 def _attempts(ref: str, raw: _Run) -> Attempts:
     claimed_ms = raw.due_ms + raw.claimed_ms
-    due_ms = raw.due_ms or due_of(raw.name) or backfilled_ms(f"{ref}:{raw.name}")
+    due_ms = raw.due_ms or job_ids.due_of(raw.name) or job_ids.backfilled_ms(f"{ref}:{raw.name}")
     queued_ms, ahead, others = _queued(raw.queued, raw.due_ms)
     was_claimed = raw.took_ms >= 0
     return Attempts(
@@ -281,24 +278,3 @@ def _stretch(ref: str, raw: _Stretch) -> Stretch:
         noted_ms=to_ms + raw.noted_after_ms,
         way=f"{ref}:{raw.way}" if raw.way else "",
     )
-
-
-def is_triggered(run_id: str) -> bool:
-    """Tell whether the run stands for no occurrence: it was triggered, or is a backfill's."""
-    return due_of(run_id.partition(":")[2]) == 0
-
-
-def backfilled_ms(run_id: str) -> int:
-    """Return when the occurrence was due that a backfill runs with this run; 0 if it is not one."""
-    name = run_id.partition(":")[2]
-    return due_of(name.rpartition("-")[2]) if name.startswith("backfill-") else 0
-
-
-def due_of(name: str) -> int:
-    """Return when a run was due whose job_id ends in `name`; 0 if somebody triggered it."""
-    stamp, _, ms = name.removesuffix("Z").partition(".")
-    try:
-        moment = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
-    except ValueError:
-        return 0
-    return clock.epoch_ms(moment) + int(ms or 0)

@@ -21,12 +21,14 @@ class Occurrence(NamedTuple):
     busy_ms: int = 0  # since when its job has been busy without a break; 0: from now on
 
     @classmethod
-    def of(cls, job: Job, job_id: str, *, due_ms: int, keep_ms: int, body: bytes) -> "Occurrence":
+    def of(
+        cls, job: Job, job_id: str, *, due_ms: int, keep_ms: int, body: bytes, busy_ms: int = 0
+    ) -> "Occurrence":
         """Return the run `job_id` of `job`; `body` is the request that all its runs share."""
         attempts = job.retry.attempts
         names = (job_id, job.tenant, job.name, job.handler)
         overlap = "allow" if job.overlap == "allow" else ""
-        return cls(*names, due_ms, attempts, keep_ms, body, job.priority, overlap)
+        return cls(*names, due_ms, attempts, keep_ms, body, job.priority, overlap, busy_ms)
 
 
 class Claimed(NamedTuple):

@@ -7,7 +7,7 @@ import msgspec
 
 from rota.common import keys
 from rota.common.backlog import queued_ms
-from rota.common.ledger import due_of
+from rota.common.job_ids import due_of
 from rota.common.link import Link
 
 _CHUNK = 1_000  # completions in one round trip

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from rota.common import clock, ledger
+from rota.common import clock, job_ids
 from rota.common.message import Completion, Failure
 
 
@@ -62,7 +62,7 @@ class Runs:
         if completion.outcome == "retrying":
             return
         del self._errors[run_id]
-        due_ms = ledger.due_of(run_id.partition(":")[2])
+        due_ms = job_ids.due_of(run_id.partition(":")[2])
         result = self.results.pop(run_id, b"")
         self.ended.append(
             Run(

@@ -29,7 +29,7 @@ class Alarm:
         self._at_ms: int | None = None
         self._armed_ms: int | None = None  # what APScheduler knows
         self._ringing = False
-        self._scheduler = AsyncIOScheduler(timezone="UTC", executors={"default": _Ringing(self)})
+        self._scheduler = _Scheduler(timezone="UTC", executors={"default": _Ringing(self)})
         self._scheduler.add_job(
             _never_called,
             trigger=_Trigger(self),
@@ -72,6 +72,15 @@ class Alarm:
             return _PARKED
         wait_ms = min(max(0, self._at_ms - self._clock.now_ms()), _OFTEN_MS)
         return utc(self._machine.now_ms() + wait_ms)
+
+
+class _Scheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler ships without types
+    """Wakes up at once: APScheduler would send a message to the loop that it is in already."""
+
+    def wakeup(self) -> None:
+        """Handle what is due, and set the timer."""
+        self._stop_timer()
+        self._start_timer(self._process_jobs())
 
 
 class _Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships without types

@@ -8,7 +8,7 @@ from rota.common.catalog import Catalog, Slot
 from rota.common.clock import Clock
 from rota.common.errors import StoreError
 from rota.common.job import Job
-from rota.common.ledger import is_triggered
+from rota.common.job_ids import is_triggered
 from rota.common.service import Loop
 from rota.common.state import IN_FLIGHT, State
 from rota.scheduler.awaited import Awaited, InFlight

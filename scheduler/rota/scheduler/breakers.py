@@ -65,11 +65,12 @@ class Breakers(Loop):
 
     def heard(self, completion: Completion, at_ms: int) -> None:
         """Take note of the end of a run; of one that its slot has told already, nothing."""
-        row = self._rows.get(completion.ref, Row(0, 0))
-        if completion.outcome == "succeeded":
-            self._set(completion.ref, Row(0, 0))
-        elif completion.outcome == "dead" and at_ms > row.failed_ms:
-            self._set(completion.ref, Row(row.failures + 1, at_ms))
+        ref = completion.ref
+        row = self._rows.get(ref)
+        if completion.outcome == "succeeded" and row is not None:
+            self._set(ref, Row(0, 0))
+        elif completion.outcome == "dead" and (row is None or at_ms > row.failed_ms):
+            self._set(ref, Row(row.failures + 1 if row else 1, at_ms))
 
     def leave(self, ref: str) -> None:
         """Forget TENANT/JOB: we lead it no more."""

@@ -23,8 +23,8 @@ class Budget:
 
     def next(self, group: str) -> str | None:
         """Take out who is to get a permit; None if nobody waits, or as many have one as may."""
-        waiting, given = self._waiting.get(group), self._given.get(group, {})
-        if not waiting or len(given) >= self._limits.get(group, USUAL):
+        waiting = self._waiting.get(group)
+        if not waiting or len(self._given.get(group, ())) >= self._limits.get(group, USUAL):
             return None
         ref = next(iter(waiting))
         del waiting[ref]
@@ -41,11 +41,13 @@ class Budget:
 
     def has(self, group: str, ref: str) -> bool:
         """Tell whether TENANT/JOB uses a permit."""
-        return ref in self._given.get(group, {})
+        return ref in self._given.get(group, ())
 
     def give_back(self, group: str, ref: str) -> None:
         """Note that TENANT/JOB needs its permit no more; harmless if it has none."""
-        self._given.get(group, {}).pop(ref, None)
+        given = self._given.get(group)
+        if given:
+            given.pop(ref, None)
 
     def forget(self, group: str, ref: str) -> None:
         """Forget TENANT/JOB."""

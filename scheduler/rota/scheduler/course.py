@@ -5,43 +5,21 @@ the cursor, the last run and the calendar, and nothing that waits is kept anywhe
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from rota.common.job import Job, job_id
-from rota.common.ledger import Note, Outcome, backfilled_ms
-from rota.scheduler import policy
+from rota.common.job_ids import backfilled_ms
+from rota.common.ledger import Note, Outcome
+from rota.scheduler import policy, usual
 from rota.scheduler.calendar import Span, spans
 from rota.scheduler.finding import Ground
 from rota.scheduler.line import Kind, Line, Stretch, Turn, cut, merged
 from rota.scheduler.policy import ON_TIME_MS
 from rota.scheduler.schedule import due_of
 from rota.scheduler.standing import Standing
+from rota.scheduler.teller import Teller
 from rota.scheduler.withheld import WithholdOf, by_blackout
 
 _RULES = ("overlap", "misfire", "max_lateness_ms", "max_catch_up")
-
-
-class Teller(Protocol):
-    """Who passes on what a course has to tell. Each of the first two is answered once."""
-
-    def fire(self, job: Job, turn: Turn) -> None:
-        """Enqueue a run."""
-        ...
-
-    def note(self, job: Job, notes: Sequence[Note]) -> None:
-        """Record what is not run."""
-        ...
-
-    def cancel(self, job: Job, run_id: str) -> None:
-        """Cancel the run that is in the way."""
-        ...
-
-    def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
-        """Log what was found to overlap, or not to be run.
-
-        `waiting` tells that the run in the way is not enqueued yet.
-        """
-        ...
 
 
 class Course:
@@ -49,12 +27,13 @@ class Course:
 
     __slots__ = (
         *("asked", "busy_ms", "catching", "due", "ended_ms", "job", "last", "line", "listed_ms"),
-        *("next_ms", "run", "seen_ms", "since_ms", "teller", "told_ms", "withhold_of"),
+        *("next_ms", "ref", "run", "seen_ms", "since_ms", "teller", "told_ms", "withhold_of"),
     )
 
     def __init__(
         self, job: Job, at: Standing, now_ms: int, teller: Teller, withhold_of: WithholdOf
     ) -> None:
+        self.ref = job.ref
         self.teller = teller
         self.withhold_of = withhold_of
         self.since_ms = now_ms  # from when on we lead it
@@ -72,6 +51,27 @@ class Course:
         self.next_ms = self.due.next_after(self.seen_ms)
 
     # -- what is due
+
+    def proceed(self, now_ms: int, *, permit: bool = False) -> bool:
+        """Look, and tell what can be told by now; return as `advance` does."""
+        if self._fire_on_time(now_ms):
+            return False
+        self.look(now_ms)
+        return self.advance(now_ms, permit=permit)
+
+    def _fire_on_time(self, now_ms: int) -> bool:
+        """Fire what is due, if that is the usual occurrence; tell whether it was."""
+        first = self.next_ms
+        if first is None or first > now_ms or self.run or self.line or self.asked:
+            return False
+        following = self.due.next_after(first)
+        if following is not None and following <= now_ms:
+            return False
+        if not usual.is_usual(self.job, first, now_ms, self.ended_ms) or self.withhold_of(self.job):
+            return False
+        self.seen_ms, self.next_ms = now_ms, following
+        self._fire(Turn(first, busy_ms=now_ms), now_ms)
+        return True
 
     def look(self, now_ms: int) -> None:
         """Put what has fallen due in line."""
@@ -122,11 +122,13 @@ class Course:
             if due_ms is not None and due_ms < now_ms - ON_TIME_MS:
                 if self.catching or not permit:
                     return not self.catching
-                self.catching = job_id(self.job.ref, due_ms)
+                self.catching = job_id(self.ref, due_ms)
             self.line = policy.released(self.job, self.due, self.line, now_ms)
             if not isinstance(self.line[0], Turn):
                 return self.advance(now_ms)
-        self._fire(now_ms)
+        turn = self.line.pop(0)
+        assert isinstance(turn, Turn)
+        self._fire(turn, now_ms)
         return False
 
     def _ask_again(self, now_ms: int) -> None:
@@ -150,13 +152,12 @@ class Course:
         self.told_ms = max(self.told_ms, notes[-1].to_ms)
         self.teller.note(self.job, notes)
 
-    def _fire(self, now_ms: int) -> None:
-        turn = self.line.pop(0)
-        assert isinstance(turn, Turn)
-        turn = turn._replace(busy_ms=turn.busy_ms or now_ms)
+    def _fire(self, turn: Turn, now_ms: int) -> None:
+        if not turn.busy_ms:
+            turn = Turn(turn.due_ms, turn.missed, now_ms, turn.late)
         self.asked = turn
         self.told_ms = max(self.told_ms, turn.due_ms)
-        self.run, self.busy_ms = job_id(self.job.ref, turn.due_ms), turn.busy_ms
+        self.run, self.busy_ms = job_id(self.ref, turn.due_ms), turn.busy_ms
         self.teller.fire(self.job, turn)
 
     # -- what is answered, and what ends
@@ -175,7 +176,7 @@ class Course:
         """
         turn, self.asked = self.asked, ()
         assert isinstance(turn, Turn)
-        ours = job_id(self.job.ref, turn.due_ms)
+        ours = job_id(self.ref, turn.due_ms)
         self.told_ms, self.run = min(self.told_ms, turn.due_ms - 1), run_id
         if turn.late or turn.missed or backfilled_ms(run_id):
             self.line.insert(0, turn._replace(busy_ms=0))
@@ -237,7 +238,7 @@ class Course:
             elif item.due_ms <= end_ms:
                 yield item
             else:
-                self.caught_up(job_id(self.job.ref, item.due_ms))
+                self.caught_up(job_id(self.ref, item.due_ms))
 
     def inherit(self, old: "Course") -> None:
         """Go on where `old` was, which was closed: nothing that it told of is opened again."""
@@ -271,7 +272,7 @@ class Course:
         self.line = merged([*line, *self._lost(cursor_ms, self.told_ms)])
 
     def _not_running(self, due_ms: int) -> None:
-        if self.run == job_id(self.job.ref, due_ms):
+        if self.run == job_id(self.ref, due_ms):
             self.run = ""
 
     def _sorted_in(self, items: Sequence[Turn | Stretch]) -> Line:

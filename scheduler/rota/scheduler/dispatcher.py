@@ -22,6 +22,7 @@ from rota.scheduler.awaited import Awaited, InFlight
 from rota.scheduler.delivery import PAUSE, Delivery
 from rota.scheduler.line import Stretch, Turn
 from rota.scheduler.outbox import Outbox
+from rota.scheduler.sparing import Sparing
 from rota.scheduler.tally import Tally
 
 
@@ -65,6 +66,7 @@ class Dispatcher(Loop):
         self._answered = answered
         self._doomed: dict[str, str] = {}  # job_id and group of runs to cancel
         self._clock = clock
+        self._sparing = Sparing(clock)
         self._tally = tally or Tally(clock)
         self._outbox = Outbox()
         self._terms = terms
@@ -78,10 +80,9 @@ class Dispatcher(Loop):
         """Enqueue a run of `job`, with the next round trip."""
         run_id = job_id(job.ref, turn.due_ms)
         body = self._body(job, turn)
-        run = Occurrence.of(job, run_id, due_ms=turn.due_ms, keep_ms=0, body=body)
-        if turn.late:
-            run = run._replace(priority="low")
-        self._put(job, run._replace(busy_ms=turn.busy_ms))
+        due_ms, busy_ms = turn.due_ms, turn.busy_ms
+        run = Occurrence.of(job, run_id, due_ms=due_ms, keep_ms=0, body=body, busy_ms=busy_ms)
+        self._put(job, run._replace(priority="low") if turn.late else run)
 
     def note(self, job: Job, notes: Sequence[Note]) -> None:
         """Record notes on occurrences of `job`, with the next round trip."""
@@ -93,8 +94,14 @@ class Dispatcher(Loop):
         self.wake()
 
     def decided(self, job: Job, what: Stretch, *, waiting: bool) -> None:
-        """Log what was found of occurrences of `job` that are not run at once."""
-        herald.tell(self.log, job, what, waiting=waiting)
+        """Log what was found of occurrences of `job` that are not run at once.
+
+        Of very many only some: the ledger has them all.
+        """
+        if left_out := self._sparing.take():
+            self.log.warning("occurrences_not_shown", count=left_out, shown_by="sched runs")
+        if self._sparing.allows():
+            herald.tell(self.log, job, what, waiting=waiting)
 
     def take(self, job: Job) -> list[Turn | Note]:
         """Take back what is told of `job` and was not sent."""

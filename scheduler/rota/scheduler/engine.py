@@ -4,24 +4,26 @@ All that is due at one time is handled in one go, and what makes up for missed o
 behind it. The engine has no clock but the one that it is given, and waits for nothing itself.
 """
 
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 
 from rota.common.clock import Clock
 from rota.common.job import Job, job_id
 from rota.common.ledger import Note
+from rota.scheduler import pace
+from rota.scheduler.agenda import Agenda
 from rota.scheduler.alarm import Alarm
 from rota.scheduler.budget import Budget
-from rota.scheduler.course import Course, Teller
+from rota.scheduler.course import Course
 from rota.scheduler.delay import Delay
 from rota.scheduler.line import Turn
 from rota.scheduler.standing import Standing
+from rota.scheduler.teller import Teller
 from rota.scheduler.withheld import WithholdOf
 
 Take = Callable[[Job], Sequence[Turn | Note]]  # takes back what is told of a job and was not sent
 
 
-_AT_A_TIME = 1_000  # jobs that are looked at before others have their turn
+_AT_A_TIME = 250  # jobs that are looked at before others have their turn
 
 
 class Engine:
@@ -38,8 +40,9 @@ class Engine:
         self._clock = clock
         self._withhold_of = withhold_of
         self._courses: dict[str, Course] = {}  # by TENANT/JOB
-        self._heap: list[tuple[int, str]] = []  # when to look, and at which; some are outdated
+        self._agenda = Agenda()  # when to look, and at which
         self._budget = Budget()
+        self._rested_ms = 0  # when the next turn may be
         self._stopped = False
         self._alarm = Alarm(self.turn, clock=clock)
 
@@ -95,7 +98,7 @@ class Engine:
     @property
     def look_ms(self) -> int | None:
         """Return when it is to look at the first of its jobs, or earlier; None if at none."""
-        return self._heap[0][0] if self._heap else None
+        return self._agenda.first_ms
 
     def is_idle(self, ref: str) -> bool:
         """Tell whether TENANT/JOB has no run under way, and nothing that waits or is to be told."""
@@ -135,14 +138,14 @@ class Engine:
     def turn(self) -> None:
         """Handle what is due by now: first what is on time, then what was missed.
 
-        Of very many the rest has its turn when others have had theirs.
+        Of very many the rest has its turn when others have had theirs, for as long.
         """
-        now_ms = self._clock.now_ms()
+        now_ms, began = self._clock.now_ms(), self._clock.monotonic()
         groups: set[str] = set()
-        for _ in range(_AT_A_TIME):
-            if self._stopped or not self._heap or self._heap[0][0] > now_ms:
-                break
-            due_ms, ref = heapq.heappop(self._heap)
+        looked = 0
+        while looked < _AT_A_TIME and not self._stopped and (one := self._agenda.take(now_ms)):
+            looked += 1
+            due_ms, ref = one
             course = self._courses.get(ref)
             if course is not None and course.listed_ms == due_ms:
                 course.listed_ms = None
@@ -151,7 +154,14 @@ class Engine:
                 groups.add(course.job.group)
         for group in sorted(groups):
             self._catch_up(group, now_ms)
+        self._rest(looked, began)
         self._set_alarm()
+
+    def _rest(self, looked: int, began: float) -> None:
+        """Let some time pass until the next turn, of which the first one after a pause has none."""
+        took_ms = round((self._clock.monotonic() - began) * 1000)
+        rest_ms = took_ms if looked == _AT_A_TIME else pace.rest_ms(looked)
+        self._rested_ms = self._clock.now_ms() + rest_ms
 
     def finished(self, ref: str, run_id: str, ended_ms: int) -> None:
         """Note that a run of TENANT/JOB is over; a fixed delay starts to count from now."""
@@ -217,7 +227,7 @@ class Engine:
     def _begin(self, job: Job, at: Standing) -> Course:
         kind = Delay if job.schedule.kind == "after" else Course
         course = kind(job, at, self._clock.now_ms(), self._tell, self._withhold_of)
-        self._courses[job.ref] = course
+        self._courses[course.ref] = course
         return course
 
     def _asked(self, ref: str, due_ms: int) -> Course | None:
@@ -230,7 +240,7 @@ class Engine:
         if self._stopped:
             return
         now_ms, due_ms = self._clock.now_ms(), course.next_ms
-        has_permit = self._budget.has(course.job.group, course.job.ref)
+        has_permit = self._budget.has(course.job.group, course.ref)
         if course.line or has_permit or (due_ms is not None and due_ms <= now_ms):
             self._advance(course, now_ms)
         self._look_at(course)
@@ -238,14 +248,13 @@ class Engine:
         self._set_alarm()
 
     def _advance(self, course: Course, now_ms: int, *, permit: bool = False) -> None:
-        course.look(now_ms)
-        job = course.job
-        if course.advance(now_ms, permit=permit):
-            self._budget.ask(job.group, job.ref)
+        ref, group = course.ref, course.job.group
+        if course.proceed(now_ms, permit=permit):
+            self._budget.ask(group, ref)
         if course.catching:
-            self._budget.give(job.group, job.ref, course.catching)
+            self._budget.give(group, ref, course.catching)
         else:
-            self._budget.give_back(job.group, job.ref)
+            self._budget.give_back(group, ref)
 
     def _catch_up(self, group: str, now_ms: int) -> None:
         while ref := self._budget.next(group):
@@ -258,7 +267,8 @@ class Engine:
         if course.next_ms != course.listed_ms:
             course.listed_ms = course.next_ms
             if course.next_ms is not None:
-                heapq.heappush(self._heap, (course.next_ms, course.job.ref))
+                self._agenda.add(course.next_ms, course.ref)
 
     def _set_alarm(self) -> None:
-        self._alarm.set(self._heap[0][0] if self._heap else None)
+        first_ms = self._agenda.first_ms
+        self._alarm.set(None if first_ms is None else max(first_ms, self._rested_ms))

@@ -26,7 +26,7 @@ from rota.scheduler.successor import Successor
 from rota.scheduler.sweeper import Sweeper
 from rota.scheduler.withholding import Withholding
 
-_AT_A_TIME = 20  # jobs that are taken up before others have their turn
+_STEP = 0.005  # seconds in which jobs are taken up before others have their turn
 _CHUNK = 200  # jobs whose slots are read in one go, shortly before they are changed or compared
 
 
@@ -210,15 +210,16 @@ class LedGroup:
         self._engine.retime(job, standing(job, slot, now_ms, since), min(since.changed_ms, now_ms))
 
     async def _take_up_all(self, slots: Sequence[Slot], opened_ms: int) -> int:
-        adopted = 0
-        for number, (job, slot) in enumerate(zip(self._jobs, slots, strict=True), start=1):
+        adopted, end = 0, self._clock.monotonic() + _STEP
+        for job, slot in zip(self._jobs, slots, strict=True):
             since = self._since.get(job.ref, UNKNOWN)
             if since.known_ms:
                 # A store that may have lost writes may have forgotten what the job did before.
                 since = since._replace(known_ms=max(since.known_ms, opened_ms))
             adopted += self._take_up(job, slot, since)
-            if number % _AT_A_TIME == 0:
+            if self._clock.monotonic() >= end:
                 await service.give_way()  # leases are to be renewed, this group's and others'
+                end = self._clock.monotonic() + _STEP
         return adopted
 
     def _take_up(self, job: Job, slot: Slot, since: Since) -> bool:
@@ -273,12 +274,13 @@ class LedGroup:
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         self._withholding.heard(completion, at_ms)
         if completion.outcome != "retrying":
-            if not self._awaited.remove(completion.ref, completion.job_id):
+            ref = completion.ref
+            if not self._awaited.remove(ref, completion.job_id):
                 # Somebody triggered it, or it is ours and its enqueueing is not answered yet.
                 self._dispatcher.over(completion.job_id)
             # By our own clock, which the fixed delays are counted with; the store's may differ.
             now_ms = self._clock.now_ms()
-            self._engine.finished(completion.ref, completion.job_id, now_ms)
+            self._engine.finished(ref, completion.job_id, now_ms)
         if self._care is not None:
             self._care.heard(completion)
         if self._also:

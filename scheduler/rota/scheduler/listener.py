@@ -7,6 +7,7 @@ from structlog.typing import FilteringBoundLogger
 from rota.common.message import Completion
 from rota.common.service import Loop
 from rota.common.store import Store
+from rota.scheduler import pace
 
 Heard = Callable[[str, Completion, int], None]  # group, completion, the store's time in ms
 
@@ -30,4 +31,4 @@ class Listener(Loop):
         self._after, completions = await self._store.completions(self._group, self._after)
         for completion, at_ms in completions:
             self._heard(self._group, completion, at_ms)
-        return 0
+        return pace.rest_ms(len(completions)) / 1000

@@ -55,9 +55,13 @@ class Outbox:
     def remove(self, group: str, told: Sequence[Item]) -> None:
         """Take out what was told."""
         gone = set(map(id, told))
-        left = [item for item in self._items.pop(group, []) if id(item) not in gone]
-        if left:
-            self._items[group] = left
+        items = self._items.get(group, [])
+        first = next((n for n, item in enumerate(items) if id(item) not in gone), len(items))
+        del items[:first]  # most often these are all: what is behind them need not be looked at
+        if first < len(told):
+            items[:] = [item for item in items if id(item) not in gone]
+        if not items:
+            self._items.pop(group, None)
         self._forget(told)
 
     def drop(self, group: str) -> list[Item]:

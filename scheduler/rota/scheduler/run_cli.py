@@ -1,5 +1,6 @@
 """`sched run`. Imports stay inside the bodies, so that `--help` answers fast."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from rota.scheduler.daemon import SchedulerDaemon
 
 app = typer.Typer()
+
+# How many objects come before Python looks for garbage among the young ones, and how many such
+# looks before it looks further. All definitions are kept, and next to nothing is in a cycle: to
+# search a hundred thousand of them takes as long as to fire thousands.
+_GARBAGE = (50_000, 20, 100)
 
 ConfigArgument = Annotated[
     Path | None,
@@ -45,6 +51,7 @@ def run(
     """
     from rota.common import command, durability, log, settings
 
+    gc.set_threshold(*_GARBAGE)
     with command.exit_codes():
         given = settings.read()
         logger = log.configure(given)

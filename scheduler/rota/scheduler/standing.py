@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from rota.common.catalog import Slot
 from rota.common.job import Job
-from rota.common.ledger import backfilled_ms
+from rota.common.job_ids import backfilled_ms
 from rota.scheduler.applied import UNKNOWN, Since
 from rota.scheduler.policy import ON_TIME_MS
 from rota.scheduler.schedule import phase

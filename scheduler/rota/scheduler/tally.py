@@ -1,7 +1,8 @@
 """Counts what became of occurrences, and how late runs are sent, since this scheduler started."""
 
 from rota.common.clock import Clock
-from rota.common.ledger import Note, Outcome, is_triggered
+from rota.common.job_ids import is_triggered
+from rota.common.ledger import Note, Outcome
 from rota.common.message import Completion
 from rota.common.metrics import Counter, Family, Histogram, count
 from rota.common.run import Occurrence
