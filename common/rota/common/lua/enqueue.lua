@@ -72,8 +72,7 @@ for i = 3, #ARGV, 11 do
          'handler', ARGV[i + 3], 'due', int(due), 'attempt', 0, 'attempts', ARGV[i + 5],
          'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'priority', ARGV[i + 8],
          'queued', now - due .. queue)
-    call('HSET', slot, 'run', id, 'at', ARGV[i + 10] == '0' and NOW or ARGV[i + 10])
-    advance_cursor(slot, due)
+    take_slot(slot, id, ARGV[i + 10] == '0' and NOW or ARGV[i + 10], due, s[2])
   end
   if fill then go_on(fill, id, word) end
   answer(word, detail)

@@ -30,9 +30,9 @@ end
 local function begin_attempt(id, t, held, worker, lease, handler, attempt)
   local est = math.ceil(t.est)  -- whole ms, so that all sums are exact
   make_busy(t)
-  call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', int(held), 'worker', worker,
-       'at', int(now), 'charged', est, 'attempt', attempt)
-  call('ZADD', P .. ':leases', int(now + lease), id)
+  call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', held, 'worker', worker, 'at', NOW,
+       'charged', est, 'attempt', attempt)
+  put(P .. ':leases', id, int(now + lease))
   charge(t, est)
   spend(t)
   t.owed = t.owed + est + now - SINCE
@@ -46,10 +46,10 @@ local function end_attempt(run)
   local actual = now - run.at
   charge(t, actual - run.charged)
   t.owed = t.owed - run.charged - (run.at - SINCE)
-  t.est = t.est + 0.2 * (actual - t.est)
+  learn(t, actual)
   t.running = t.running - 1
   count(run.handler, -1)
-  call('ZREM', P .. ':leases', run.id)
+  put(P .. ':leases', run.id, false)
   return t
 end
 
@@ -112,6 +112,15 @@ end
 local function advance_cursor(slot, due)
   if due > 0 and due > tonumber(call('HGET', slot, 'due') or 0) then
     call('HSET', slot, 'due', int(due))
+  end
+end
+
+-- Let the job be busy with a run since `at`, ms; `cursor` is what the store has of it.
+local function take_slot(slot, id, at, due, cursor)
+  if due > tonumber(cursor or 0) then
+    call('HSET', slot, 'run', id, 'at', at, 'due', int(due))
+  else
+    call('HSET', slot, 'run', id, 'at', at)
   end
 end
 

@@ -9,7 +9,7 @@ local TURNS = 'hnhhnhlhnh'
 -- that wait for a limit, leave more than their shares.
 local function catch_up(t)
   local ahead = math.max(0, t.owed - t.running * (now - SINCE))
-  v = math.max(v, t.vt - ahead / t.weight)
+  v = math.max(v, t.vt - whole(ahead * 1000 / t.weight))
 end
 
 -- Take the next pointer, and its priority, out of the tenant's queue.
@@ -39,6 +39,7 @@ end
 -- The rings of handlers that `serves` is true for, and the main one; and those of the others.
 local function rings_for(serves)
   local ours, others = {[''] = P .. ':active'}, {}
+  write_sorted()
   for handler, cap in pairs(caps) do
     local ring = P .. ':active:' .. handler
     if handler ~= '' and cap.most == 0 and call('EXISTS', ring) == 0 then
@@ -51,10 +52,50 @@ local function rings_for(serves)
   return ours, others
 end
 
+-- Where nobody has a limit a claim reads the main ring once, as many tenants as it may need: `first`
+-- are those yet to come, in turn, and `had` those that had a turn in this claim, sorted as well.
+local first, had, most = {}, {}, 0
+
+local function read_ring(n)
+  for _, t in pairs(tenants) do if not t.placed then place(t) end end
+  write_sorted()
+  local flat = call('ZRANGE', P .. ':active', 0, n - 1, 'WITHSCORES')
+  first, had, most = {at = 1}, {at = 1}, n
+  for i = 1, #flat, 2 do
+    first[#first + 1] = {name = flat[i], vt = tonumber(flat[i + 1])}
+  end
+end
+
+local function goes_before(a, b)
+  return a.vt < b.vt or (a.vt == b.vt and a.name < b.name)
+end
+
+-- The tenant has had its turn, and has used more by now: it comes again.
+local function sit_down(t)
+  local k = #had
+  while k >= had.at and goes_before(t, had[k]) do
+    had[k + 1] = had[k]
+    k = k - 1
+  end
+  had[k + 1] = t
+end
+
+local function first_of_all(n)
+  if not first.at or (first.at > most and most > 0) then read_ring(n) end
+  local from = first
+  if had[had.at] and not (first[first.at] and goes_before(first[first.at], had[had.at])) then
+    from = had
+  end
+  local t = from[from.at]
+  from.at = from.at + 1
+  return t and t.name, ''
+end
+
 -- The tenant with the least service in the rings that have room, and the ring. One that is first in
 -- several takes them in turn: or else, while it has other runs, those of a limited handler starve.
-local function first_in_turn(rings)
-  if not limited then return call('ZRANGE', rings[''], 0, 0)[1], '' end
+local function first_in_turn(rings, n)
+  if not limited then return first_of_all(n) end
+  write_sorted()
   local name, least, own
   for handler, ring in pairs(rings) do
     local first = room(handler) and call('ZRANGE', ring, 0, 0, 'WITHSCORES') or {}
