@@ -16,11 +16,11 @@
 --                        run is job_id, fence, attempt, due (ms), body
 
 local worker, n, lease, request = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] .. ' '
-local taken, served, woken, held_left, memory = {}, {}, {}, false, P .. ':c:' .. worker
+local taken, served, held_left, memory = {}, {}, false, P .. ':c:' .. worker
 local DUE = 16  -- the most tenants that may start again after their rates, in one claim
-if wait > 0 or n == 0 then return reply end
-if call('EXISTS', P .. ':wh:' .. worker) == 0 then
-  answer('unregistered')
+if wait > 0 or n == 0 or call('EXISTS', P .. ':wh:' .. worker) == 0 then
+  if wait == 0 and n > 0 then answer('unregistered') end
+  if next(tenants) then save() end  -- a run of theirs has ended: see turn
   return reply
 end
 
@@ -50,24 +50,11 @@ local function take(id, t, handler, attempt, due, body)
   give(id, int(fence), int(attempt + 1), due, body)
 end
 
--- The wake token for this run is spent: wake by name who serves its handler.
-local function wake_servers(handler)
-  if woken[handler] then return end
-  woken[handler] = true
-  for _, other in ipairs(call('ZRANGEBYSCORE', P .. ':workers', int(now), '+inf')) do
-    if call('SISMEMBER', P .. ':wh:' .. other, handler) == 1 then
-      local bell = P .. ':wake:' .. other
-      if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
-      call('PEXPIRE', bell, int(lease))
-    end
-  end
-end
-
 local function set_aside(id, handler)
   call('HSET', P .. ':j:' .. id, 'state', 'held')
   call('RPUSH', P .. ':hold:' .. handler, id)
   call('SADD', P .. ':held', handler)
-  wake_servers(handler)
+  wake_servers(handler, lease)
 end
 
 -- Queue what was held for us in front, the last first.
@@ -86,7 +73,7 @@ local function queue_held()
       if call('EXISTS', list) == 1 then held_left = true else call('SREM', P .. ':held', handler) end
     end
   end
-  for _, t in pairs(tenants) do place(t) end
+  for _, t in pairs(tenants) do if not t.placed then place(t) end end
 end
 
 local function take_first(name, ring)
@@ -95,7 +82,7 @@ local function take_first(name, ring)
   local id, priority = pop(t, ring)
   -- A pointer is only a hint: the record tells whether there is anything to claim.
   local r = id and call('HMGET', P .. ':j:' .. id, 'state', 'handler', 'attempt', 'due', 'body') or {}
-  if r[1] == 'queued' and (not is_task(id) or in_turn(id, r[3])) then
+  if r[1] == 'queued' and (not is_task(id) or far.in_turn(id, r[3])) then
     if ring == '' and ring_of(r[2]) ~= '' then
       push(id, t, 'RPUSH', r[2], priority)  -- its handler's limit is younger than the run
     elseif serves(r[2]) then
@@ -148,7 +135,7 @@ if more == 1 and call('LLEN', P .. ':wake') == 0 then
 end
 while more == 0 and filled(others) do
   local handler = filled(others)
-  wake_servers(handler)
+  wake_servers(handler, lease)
   others[handler] = nil
 end
 return reply

@@ -1,7 +1,7 @@
 -- runs: the records of runs. Put behind lib.lua, fair.lua and ledger.lua by rota.common.scripts.
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
-local end_task, expects, task_over, goes_on  -- see tasks.lua, phases.lua
+local far = {}  -- what only tasks, phases and failures need: see tasks.lua, phases.lua
 
 -- Whether the id is one of a task, a part of another run: RUN#PHASE.NUMBER.
 local function is_task(id)
@@ -93,7 +93,7 @@ local function forgotten(id, held, of_run, due)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
   if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
   if r[2] and tonumber(r[2]) >= held then return false end
-  if is_task(id) then return expects(id) end
+  if is_task(id) then return far.expects(id) end
   if r[1] and of_run then return true end
   local s = call('HMGET', slot_of(id), 'last', 'fence')
   if s[1] == id then return false end
@@ -151,9 +151,9 @@ end
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
 -- that of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
-  if is_task(run.id) then return end_task(run, outcome, completion) end
+  if is_task(run.id) then return far.end_task(run, outcome, completion) end
   if run.phase or outcome == 'dead' then
-    local more, verdict, report = goes_on(run, outcome, completion)
+    local more, verdict, report = far.goes_on(run, outcome, completion)
     if more then return end
     outcome, completion = verdict, report
   end
@@ -210,7 +210,7 @@ end
 
 -- Whether a worker's report, under this fence, was accepted when it came before.
 local function known_end(id, held)
-  if is_task(id) then return task_over(id) end
+  if is_task(id) then return far.task_over(id) end
   return call('HGET', slot_of(id), 'fence') == held
 end
 

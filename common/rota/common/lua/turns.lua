@@ -117,3 +117,17 @@ local function filled(rings)
     if room('') and room(handler) and call('EXISTS', ring) == 1 then return handler end
   end
 end
+
+-- Wake by name who serves the handler: where the wake token for a run of it is spent.
+local woken = {}
+local function wake_servers(handler, lease)
+  if woken[handler] then return end
+  woken[handler] = true
+  for _, other in ipairs(call('ZRANGEBYSCORE', P .. ':workers', int(now), '+inf')) do
+    if call('SISMEMBER', P .. ':wh:' .. other, handler) == 1 then
+      local bell = P .. ':wake:' .. other
+      if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
+      call('PEXPIRE', bell, int(lease))
+    end
+  end
+end
