@@ -39,7 +39,7 @@ local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
 for i = 3, #ARGV, 11 do
   local id, due, beside = ARGV[i], tonumber(ARGV[i + 4]), ARGV[i + 9] == 'allow'
   local ref = ARGV[i + 1] .. '/' .. ARGV[i + 2]
-  local slot, fill = P .. ':s:' .. ref, fill_of(ARGV[i + 1] .. '/' .. ARGV[i + 2], id, due)
+  local slot, fill = P .. ':s:' .. ref, fill_of(ref, id, due)
   if fill ~= nil then due = 0 end
   local s = call('HMGET', slot, 'run', 'due', 'last')
   local there = s[1] and s[1] ~= id and call('EXISTS', P .. ':j:' .. s[1]) == 1

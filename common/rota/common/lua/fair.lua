@@ -19,7 +19,7 @@ local SINCE = 1700000000000  -- times within sums count from here, to keep those
 local running, weight = tonumber(meta[4]) or 0, tonumber(meta[5]) or 0
 local v, v_at = tonumber(meta[2]) or 0, tonumber(meta[3]) or now
 local pushed, tenants, begun = 0, {}, {}
-local sorted = {}  -- what is to be written into sorted sets, many members at once
+local added, dropped = {}, {}  -- what is to be written into sorted sets, many members at once
 
 local floor = math.floor
 local function whole(us) return floor(us + 0.5) end
@@ -163,10 +163,16 @@ local function push(id, t, command, handler, priority)
   return length - 1
 end
 
--- Give `member` of a sorted set a score, as text, or take it out if that is false.
+-- Give `member` of a sorted set a score, as text, or take it out if that is false. One that is taken
+-- out and put in again before all is written stays; the other way round nobody does it.
 local function put(key, member, score)
-  sorted[key] = sorted[key] or {}
-  sorted[key][member] = score
+  local list = score and added[key] or not score and dropped[key]
+  if not list then
+    list = {}
+    if score then added[key] = list else dropped[key] = list end
+  end
+  if score then list[#list + 1] = score end
+  list[#list + 1] = member
 end
 
 local function seat(key, t, seated)
@@ -180,19 +186,9 @@ end
 
 -- Write the sorted sets; so before one is read.
 local function write_sorted()
-  for key, members in pairs(sorted) do
-    local add, drop, n = {}, {}, 0
-    for member, score in pairs(members) do
-      if score then
-        add[n + 1], add[n + 2], n = score, member, n + 2
-      else
-        drop[#drop + 1] = member
-      end
-    end
-    many('ZREM', key, drop)
-    many('ZADD', key, add)
-    sorted[key] = nil
-  end
+  for key, members in pairs(dropped) do many('ZREM', key, members) end
+  for key, list in pairs(added) do many('ZADD', key, list) end
+  added, dropped = {}, {}
 end
 
 -- Put the tenant where it belongs: into the rings in which it has runs, or into `limited`.
@@ -259,6 +255,8 @@ local function save()
        'fence', int(fence))
   if pushed > 0 then
     local free = WAKE_CAP - call('LLEN', P .. ':wake')
-    for _ = 1, math.min(pushed, free) do call('RPUSH', P .. ':wake', '1') end
+    local tokens = {}
+    for i = 1, math.min(pushed, free) do tokens[i] = '1' end
+    many('RPUSH', P .. ':wake', tokens)
   end
 end

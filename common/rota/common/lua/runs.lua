@@ -10,15 +10,16 @@ end
 
 -- Return the run's fields if it is in `state` and `fence`, if given, is that of its last claim.
 local function run_in(state, id, fence)
-  local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
-                 'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority',
-                 'due', 'queued', 'past', 'units', 'phase')
+  local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'at', 'charged', 'attempt', 'worker',
+                 'keep', 'handler', 'due', 'queued', 'past', 'units', 'phase', 'priority',
+                 'attempts', 'cancel')
   if r[1] ~= state or (fence and r[2] ~= fence) then return nil end
-  return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
-          charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
-          worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
-          priority = r[13], due = r[14], queued = r[15], past = r[16], units = r[17],
-          phase = tonumber(r[18]), claimed = r[5]}
+  local tenant_name, job = string.match(id, '^([^/]+)/([^:]+):')
+  return {id = id, fence = r[2], tenant = tenant_name, job = job, at = tonumber(r[3]),
+          charged = tonumber(r[4]), attempt = tonumber(r[5]), worker = r[6],
+          keep = tonumber(r[7]) or 0, handler = r[8], due = r[9], queued = r[10], past = r[11],
+          units = r[12], phase = tonumber(r[13]), claimed = r[3], priority = r[14],
+          attempts = tonumber(r[15]), cancel = r[16]}
 end
 
 -- Return the run's fields if `fence` is the one under which it is running, else nil.

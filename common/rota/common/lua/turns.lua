@@ -52,28 +52,20 @@ local function rings_for(serves)
   return ours, others
 end
 
--- Where nobody has a limit a claim reads the main ring once, as many tenants as it may need: `first`
--- are those yet to come, in turn, and `had` those that had a turn in this claim, sorted as well.
-local first, had, most = {}, {}, 0
+-- Where nobody has a limit a claim reads the main ring once, as many tenants as it may need, each
+-- with its time: `flat`. Those of it that had a turn come again: `had`, sorted as well.
+local flat, had, at, had_at = nil, {}, 1, 1
 
 local function read_ring(n)
   for _, t in pairs(tenants) do if not t.placed then place(t) end end
   write_sorted()
-  local flat = call('ZRANGE', P .. ':active', 0, n - 1, 'WITHSCORES')
-  first, had, most = {at = 1}, {at = 1}, n
-  for i = 1, #flat, 2 do
-    first[#first + 1] = {name = flat[i], vt = tonumber(flat[i + 1])}
-  end
-end
-
-local function goes_before(a, b)
-  return a.vt < b.vt or (a.vt == b.vt and a.name < b.name)
+  flat, had, at, had_at = call('ZRANGE', P .. ':active', 0, n - 1, 'WITHSCORES'), {}, 1, 1
 end
 
 -- The tenant has had its turn, and has used more by now: it comes again.
 local function sit_down(t)
   local k = #had
-  while k >= had.at and goes_before(t, had[k]) do
+  while k >= had_at and (t.vt < had[k].vt or (t.vt == had[k].vt and t.name < had[k].name)) do
     had[k + 1] = had[k]
     k = k - 1
   end
@@ -81,14 +73,14 @@ local function sit_down(t)
 end
 
 local function first_of_all(n)
-  if not first.at or (first.at > most and most > 0) then read_ring(n) end
-  local from = first
-  if had[had.at] and not (first[first.at] and goes_before(first[first.at], had[had.at])) then
-    from = had
+  if not flat or at > 2 * n then read_ring(n) end
+  local name, vt, again = flat[at], tonumber(flat[at + 1]), had[had_at]
+  if again and (not name or again.vt < vt or (again.vt == vt and again.name < name)) then
+    had_at = had_at + 1
+    return again.name, ''
   end
-  local t = from[from.at]
-  from.at = from.at + 1
-  return t and t.name, ''
+  at = at + 2
+  return name, ''
 end
 
 -- The tenant with the least service in the rings that have room, and the ring. One that is first in
