@@ -10,6 +10,7 @@ COMMANDS = {
     "latency": "from due to handler started, idle, beside a round trip",
     "calls": "one call and ten thousand, idle, beside a round trip",
     "memory": "bytes of scheduler and store for each idle definition",
+    "store": "what the store spends on a run, by how many go in one script",
     "growth": "cost of a claim by tenants and by queued runs",
     "startup": "from the start of a scheduler until it leads, by definitions",
     "fairness": "shares, waits and the cost of a claim, on real processes",

@@ -20,6 +20,7 @@ from rota.common.scripts import (
     RECORD,
     RECOUNT,
     REGISTER,
+    TURN,
     script,
 )
 from rota.common.state import Operation, State
@@ -97,6 +98,7 @@ REQUESTS = [
     Request(Operation.PLAN, State.RUNNING, State.RUNNING, [b"planned", b"0", b""]),
     Request(Operation.ADVANCE, State.RUNNING, None, [b"completed"]),
     Request(Operation.COMPLETE, State.RUNNING, None, [b"completed"]),
+    Request(TURN, State.RUNNING, None, [b"completed", b"claimed", 0]),
     Request(Operation.RETRY, State.RUNNING, State.RETRYING, [b"retrying"]),
     Request(Operation.RELEASE, State.RUNNING, State.QUEUED, [b"stale"]),
     Request(Operation.PROMOTE, State.RETRYING, State.QUEUED, [0, -1], time_passes),
@@ -193,7 +195,7 @@ async def test_lost_reply(store: Store, url: str, request_: Request) -> None:
     await request_.prepare(store)
     args = request_.args
     if args is None:
-        args = calls.arguments(Operation(request_.script), seeded)
+        args = calls.arguments(request_.script, seeded)
     call = (request_.script, GROUP, args)
     untouched = leases_aside(await builders.snapshot(store, virtual=False))
     async with weak_link(url) as (weak, proxy):

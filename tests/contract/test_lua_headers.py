@@ -34,6 +34,7 @@ NUMBERS = [
 OTHERS = [  # they move no run
     *(scripts.LEAD, scripts.LIMITS, scripts.RECONCILE, scripts.RECORD, scripts.RECOUNT),
     scripts.REGISTER,
+    scripts.TURN,  # it does, by two operations
     scripts.SWITCH,
     scripts.PAUSE,
     scripts.BACKFILL,

@@ -18,7 +18,7 @@ _NO_MORE = object()  # not the usual False, which the number 0 equals
 class Point(NamedTuple):
     """Where a process is killed."""
 
-    trip: str  # what the round trip carries, scripts as `complete claim`, or else the first command
+    trip: str  # what the round trip carries, scripts as `retry turn`, or else the first command
     number: int  # from 1, among those that carry the same
     executed: bool  # killed when the store has executed it; or else before the store gets it
 

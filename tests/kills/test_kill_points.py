@@ -31,7 +31,7 @@ SOME = 10  # points
 FEWEST = 25  # points before or after a round trip; fewer mean that the story was not told
 # Of what both roles can send, and in every story do.
 OF_WORKER = {"PING", "BLPOP", "RPUSH", "DEL"}
-OF_WORKER |= {"register", "claim", "complete", "renew", "retry", "release", "progress"}
+OF_WORKER |= {"register", "claim", "turn", "renew", "retry", "release", "progress"}
 OF_SCHEDULER = {"PING", "SADD", "HMGET", "XREVRANGE", "XREAD", "SCAN"}
 OF_SCHEDULER |= {"lead", "enqueue", "record", "promote", "rescue", "cancel", "reconcile", "recount"}
 OF_SCHEDULER |= {"limits"}

@@ -27,7 +27,7 @@ class Reply(NamedTuple):
 
 
 def arguments(
-    operation: Operation,
+    operation: str,
     seeded: Seeded,
     worker: str = WORKER,
     outcome: str = "succeeded",
@@ -41,7 +41,8 @@ def arguments(
     """
     run = seeded.run
     body = builders.completion(run, outcome)
-    table: dict[Operation, Sequence[Any]] = {
+    ended = (run.job_id, run.fence, run.due_ms, outcome, body, b"")
+    table: dict[str, Sequence[Any]] = {
         Operation.ENQUEUE: (0, *seeded.occurrence),
         Operation.CALL: (
             *(run.job_id, "acme", "import", HANDLER, 3, 0, seeded.occurrence.body),
@@ -57,7 +58,8 @@ def arguments(
         ),
         Operation.PLAN: (run.job_id, run.fence, 0, message.encode(_PLAN), run.body),
         Operation.ADVANCE: (run.job_id, run.fence, run.due_ms, body, b"", run.body, tasks),
-        Operation.COMPLETE: (run.job_id, run.fence, run.due_ms, outcome, body, b""),
+        Operation.COMPLETE: ended,
+        scripts.TURN: (worker, 1, LEASE_MS, 1, *ended),
         Operation.RETRY: (run.job_id, run.fence, 10_000, body),
         Operation.RELEASE: (run.job_id, run.fence, rest_ms),
         Operation.PROMOTE: (100,),

@@ -29,5 +29,5 @@ def test_the_two_files_fit(page: str, tmp_path: Path) -> None:
     jobs = module.jobs
     assert isinstance(jobs, Jobs)
     for job in config.load(tmp_path / "rota.yaml").jobs:
-        for name in job.handlers:
-            jobs.handlers[name].arguments.decode(message.encode(job.args))
+        for name, args in job.calls:
+            jobs.handlers[name].arguments.decode(message.encode(args))

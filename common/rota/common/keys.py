@@ -38,7 +38,7 @@ def pauses() -> str:
 def root(group: str) -> str:
     """Return the HASH of what the group has one of. Kept.
 
-    Fair shares: v and v_at (virtual time, ms, and when it was reckoned), running, weight, and
+    Fair shares: v and v_at (virtual time, us, and when it was reckoned, ms), running, weight, and
     share: the group's weight among the groups of a worker, and limited, if anybody has a limit.
     What is kept of each job: ledger_runs (entries) and ledger_ms (how long).
     The gate: server (the process's run_id), epoch, opened and gate (when it did, and when it
@@ -148,8 +148,9 @@ def queue(group: str, tenant: str, ring: str = "", priority: str = "normal") -> 
 def tenant(group: str, name: str) -> str:
     """Return the HASH of a tenant's fair share and limits. Kept.
 
-    Share: weight, running, vt, est, busy, owed (what its running runs were charged, and when they
-    began, in sum), and used (what all its runs were charged, ms: see `usage`). Limits, 0 for none:
+    Share: weight, running, vt (virtual time, us), est, busy, owed (what its running runs were
+    charged, and when they began, in sum), and used (what all its runs were charged, ms: see
+    `usage`). Limits, 0 for none:
     limits (runs at a time, ms between two, burst, queued runs), tat (when all permits have grown
     again, ms). Queues: queues (the rings that it waits in beside the main one, and ^ for other
     priorities), ring (whose turn it is among those), and turn of the priorities in each.

@@ -13,18 +13,39 @@ RECOUNT = "recount"
 RECORD = "record"
 REGISTER = "register"
 LIMITS = "limits"
+TURN = "turn"  # two operations in one
 SWITCH = "switch"  # without the library: see `plain`
 PAUSE = "pause"  # the same
 BACKFILL = "backfill"  # the same
 ATTEND = "attend"
 FORGO = "forgo"
 # In this order in front of the scripts.
-LIBRARY = ("lib", "fair", "ledger", "calls", "runs", "tasks", "phases", "fills", "turns")
+LIBRARY = ("lib", "fair", "ledger", "calls", "runs", "tasks", "phases", "fills", "ends", "turns")
 GATE_MS = 10_000  # two renewals: time for live workers to report what they hold
 
 # At maxmemory the store refuses new work, while the work that it has can still be drained.
 _NEEDS_MEMORY = {Operation.ENQUEUE, Operation.CALL, Operation.PLAN}
-_ONLY = {"fills": {Operation.ENQUEUE}, "turns": {Operation.CLAIM, Operation.PROMOTE}}
+_ONLY: dict[str, set[str]] = {
+    "fills": {Operation.ENQUEUE},
+    "ends": {Operation.COMPLETE, TURN},
+    "turns": {Operation.CLAIM, Operation.PROMOTE, TURN},
+}
+_BEHIND = {TURN: (Operation.CLAIM,)}
+# To make a library's functions costs a script 5 us each time: where only runs that have tasks or
+# phases need them, they are made when the first one does, through `far`.
+_FAR = ("tasks", "phases")
+_NEAR = {
+    *(Operation.ADOPT, Operation.ADVANCE, Operation.CANCEL, Operation.PLAN, Operation.PURGE),
+    *(Operation.REPLAY, RECONCILE, FORGO),
+}
+_OPEN = "local function open()\n"
+_OPENED = """end
+setmetatable(far, {__index = function(_, name)
+  setmetatable(far, nil)
+  open()
+  return far[name]
+end})
+"""
 
 
 def source(name: str) -> str:
@@ -46,7 +67,9 @@ def script(operation: str, gate_ms: int = GATE_MS) -> tuple[bytes, str]:
     shebang = "#!lua\n" if operation in _NEEDS_MEMORY else "#!lua flags=allow-oom\n"
     kept = retention.USUAL
     constants = f"local GATE, LEDGER_RUNS, LEDGER_MS = {gate_ms}, {kept.runs}, {kept.ms}\n"
-    texts = [source(name) for name in (*libraries(operation), operation)]
+    names = (*libraries(operation), operation, *_BEHIND.get(operation, ()))
+    far = () if operation in _NEAR else _FAR
+    texts = [_OPEN * (n in far[:1]) + source(n) + _OPENED * (n in far[-1:]) for n in names]
     text = "".join([shebang, constants, *texts]).encode()
     return text, sha1(text, usedforsecurity=False).hexdigest()
 

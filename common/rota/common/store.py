@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import getrandbits
 from typing import Any, NamedTuple, cast
 
-from rota.common import keys, message
+from rota.common import exchange, keys, message
 from rota.common.epochs import Epochs
 from rota.common.errors import StoreUnavailable
 from rota.common.link import LONGEST_BLOCK, Call, Link
@@ -119,19 +119,23 @@ class Store:
         whose server is away while others are not. `apart`: see `Link.attempt`. Raises
         `StoreUnavailable` if no server answers.
         """
-        calls, reported = _reports(ended, resting)
-        claims = [
-            (Operation.CLAIM, group, (worker, n, lease_ms, request or self._request(group)))
+        claims = {
+            group: (worker, n, lease_ms, request or self._request(group))
             for group, n in wanted.items()
-        ]
+        }
+        parts = exchange.parts(ended, resting, claims)
         # What one server has claimed for us must not be dropped because another one is away.
-        answers = await self.attempt([*calls, *claims], apart=apart)
+        answers = await self.attempt([part[:3] for part in parts], apart=apart)
         words: dict[str, str] = {}
-        for job_ids, answer in zip(reported, answers, strict=False):
+        claimed: dict[str, Claim] = {}
+        for part, answer in zip(parts, answers, strict=True):
             if isinstance(answer, Answer):
-                words.update(zip(job_ids, answer.words(), strict=True))
-        given = dict(zip(wanted, answers[len(calls) :], strict=True))
-        claimed = {g: _claim(g, a) for g, a in given.items() if isinstance(a, Answer)}
+                behind = len(part.job_ids)
+                told = (word.decode() for word in answer.values[:behind])
+                words.update(zip(part.job_ids, told, strict=True))
+                if part.claims:
+                    wait_s, values = answer.wait_ms / 1000, answer.values[behind:]
+                    claimed[part.group] = exchange.claim(part.group, wait_s, values)
         for group in (g for g, c in claimed.items() if wanted[g] and c.registered and not c.wait_s):
             self._requests[group] = self._request(group) + 1
         return words, claimed
@@ -263,36 +267,6 @@ def _by_group(runs: Iterable[Claimed]) -> dict[str, list[Claimed]]:
     for run in runs:
         grouped.setdefault(run.group, []).append(run)
     return grouped
-
-
-def _reports(
-    ended: Iterable[Ended], resting: Iterable[Resting]
-) -> tuple[list[tuple[str, str, list[Any]]], list[list[str]]]:
-    """Return one call for each group and operation, and the job_ids that each call reports."""
-    grouped: dict[tuple[str, str], tuple[list[Any], list[str]]] = {}
-    for end in ended:
-        operation = Operation.COMPLETE if end.tasks is None else Operation.ADVANCE
-        args, ids = grouped.setdefault((operation, end.run.group), ([], []))
-        args += end.values
-        ids.append(end.run.job_id)
-    for rest in resting:
-        args, ids = grouped.setdefault((Operation.RETRY, rest.run.group), ([], []))
-        args += (rest.run.job_id, rest.run.fence, rest.rest_ms, rest.completion)
-        ids.append(rest.run.job_id)
-    calls = [(op, group, args) for (op, group), (args, _) in grouped.items()]
-    return calls, [ids for _, ids in grouped.values()]
-
-
-def _claim(group: str, answer: Answer) -> Claim:
-    wait_s, values = answer.wait_ms / 1000, answer.values
-    if not values or values[0] == b"unregistered":
-        return Claim(wait_s=wait_s, registered=not values, more=False, runs=[])
-    columns = (values[2 + k :: 6] for k in range(6))
-    runs = [
-        Claimed(group, i.decode(), int(fence), int(attempt), int(due), body, left)
-        for i, fence, attempt, due, body, left in zip(*columns, strict=True)
-    ]
-    return Claim(wait_s=wait_s, registered=True, more=values[1] == 1, runs=runs)
 
 
 def _completion(fields: dict[bytes, bytes]) -> tuple[Completion, int]:

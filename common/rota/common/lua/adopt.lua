@@ -44,7 +44,7 @@ for i = 4, #ARGV, 9 do
   local record, slot = P .. ':j:' .. id, P .. ':s:' .. name .. '/' .. ARGV[i + 3]
   local word = 'adopted'
   if held_by(id, ARGV[i + 1]) then
-    call('ZADD', P .. ':leases', int(now + lease), id)
+    put(P .. ':leases', id, int(now + lease))
   elseif forgotten(id, held, false, beside and due) and (beside or supersede(slot, id, held)) then
     withdraw(id)
     unnote_gone(id)
@@ -53,7 +53,7 @@ for i = 4, #ARGV, 9 do
     call('HSETNX', record, 'keep', due == 0 and KEEP or 0)
     if not rejoined(id, ARGV[i + 8]) then hold_slot(slot, id, due, beside) end
     fence = math.max(fence, held)
-    begin_attempt(id, tenant(name), held, ARGV[2], lease, ARGV[i + 4], ARGV[i + 6])
+    begin_attempt(id, tenant(name), ARGV[i + 1], ARGV[2], lease, ARGV[i + 4], ARGV[i + 6])
   else
     word = 'lost'
   end

@@ -37,7 +37,7 @@ elseif waiting[r[1]] then
              attempt = tonumber(r[5]), keep = tonumber(r[6]) or 0, phase = tonumber(r[8])})
   save()
   answer('cancelled')
-elseif r[1] or call('HGET', slot_of(id), 'last') == id or is_task(id) and task_over(id) then
+elseif r[1] or call('HGET', slot_of(id), 'last') == id or is_task(id) and far.task_over(id) then
   answer('over')
 else
   answer('unknown')

@@ -18,10 +18,10 @@
 --                        call is over; 0 is no limit)
 
 local worker, n, lease, request = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] .. ' '
-local given, taken, served, woken, held_left, memory = {}, {}, {}, {}, false, P .. ':c:' .. worker
-if wait > 0 or n == 0 then return reply end
-if call('EXISTS', P .. ':wh:' .. worker) == 0 then
-  answer('unregistered')
+local taken, served, held_left, memory = {}, {}, false, P .. ':c:' .. worker
+if wait > 0 or n == 0 or call('EXISTS', P .. ':wh:' .. worker) == 0 then
+  if wait == 0 and n > 0 then answer('unregistered') end
+  if next(tenants) then save() end  -- a run of theirs has ended: see turn
   return reply
 end
 
@@ -32,32 +32,24 @@ local function serves(handler)
   return served[handler]
 end
 
+answer('claimed', 0)
+local at_more = #reply
+
 local function give(...)
-  local k = #given
-  given[k + 1], given[k + 2], given[k + 3], given[k + 4], given[k + 5], given[k + 6] = ...
+  local k = #reply
+  reply[k + 1], reply[k + 2], reply[k + 3], reply[k + 4], reply[k + 5], reply[k + 6] = ...
 end
 
+-- The server's time in microseconds as floor: a fence rises even if the store lost its data.
+fence = math.max(fence, clock[1] * 1000000 + clock[2] - 1)
+
 local function take(id, t, handler, attempt, due, body, latest)
-  -- The server's time in microseconds as floor: a fence rises even if the store lost its data.
-  fence = math.max(fence + 1, clock[1] * 1000000 + clock[2])
+  fence = fence + 1
   catch_up(t)
-  begin_attempt(id, t, fence, worker, lease, handler, int(attempt + 1))
+  begin_attempt(id, t, int(fence), worker, lease, handler, int(attempt + 1))
   if latest then call('PERSIST', P .. ':j:' .. id) end
   taken[#taken + 1] = id
   give(id, int(fence), int(attempt + 1), due, body, left(latest))
-end
-
--- The wake token for this run is spent: wake by name who serves its handler.
-local function wake_servers(handler)
-  if woken[handler] then return end
-  woken[handler] = true
-  for _, other in ipairs(call('ZRANGEBYSCORE', P .. ':workers', int(now), '+inf')) do
-    if call('SISMEMBER', P .. ':wh:' .. other, handler) == 1 then
-      local bell = P .. ':wake:' .. other
-      if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
-      call('PEXPIRE', bell, int(lease))
-    end
-  end
 end
 
 -- Queue what was held for us in front, the last first.
@@ -76,7 +68,7 @@ local function queue_held()
       if call('EXISTS', list) == 1 then held_left = true else call('SREM', P .. ':held', handler) end
     end
   end
-  for _, t in pairs(tenants) do place(t) end
+  for _, t in pairs(tenants) do if not t.placed then place(t) end end
 end
 
 local function take_first(name, ring)
@@ -86,23 +78,24 @@ local function take_first(name, ring)
   -- A pointer is only a hint: the record tells whether there is anything to claim.
   local r = id and call('HMGET', P .. ':j:' .. id, 'state', 'handler', 'attempt', 'due', 'body',
                        'latest') or {}
-  if r[1] == 'queued' and not expired(id, r[6]) and (not is_task(id) or in_turn(id, r[3])) then
+  if r[1] == 'queued' and not expired(id, r[6])
+     and (not is_task(id) or far.in_turn(id, r[3])) then
     if ring == '' and ring_of(r[2]) ~= '' then
       push(id, t, 'RPUSH', r[2], priority)  -- its handler's limit is younger than the run
     elseif serves(r[2]) then
       take(id, t, unpack(r, 2))
     else
       set_aside(id, r[2])
-      wake_servers(r[2])
+      wake_servers(r[2], lease)
     end
   end
-  place(t)
+  if limited then place(t) elseif id then sit_down(t) end
 end
 
 local function take_queued(rings)
   for _ = 1, n + 32 do
     local name, ring
-    if #taken < n and room('') then name, ring = first_in_turn(rings) end
+    if #taken < n and room('') then name, ring = first_in_turn(rings, n) end
     if not name then return end
     take_first(name, ring)
   end
@@ -113,7 +106,7 @@ local function take_again(ids)
   for id in string.gmatch(ids, '[^ ]+') do
     local run = held_by(id)
     if run and run.worker == worker then
-      call('ZADD', P .. ':leases', int(now + lease), id)
+      put(P .. ':leases', id, int(now + lease))
       local r = call('HMGET', P .. ':j:' .. id, 'fence', 'attempt', 'due', 'body', 'latest')
       taken[#taken + 1] = id
       give(id, r[1], r[2], r[3], r[4], left(r[5]))
@@ -134,13 +127,13 @@ for _, t in pairs(tenants) do t.pushed = 0 end  -- what we leave is for the toke
 save()
 
 local more = (held_left and room('') or filled(rings)) and 1 or 0
-answer('claimed', more, unpack(given))
+reply[at_more] = more
 if more == 1 and call('LLEN', P .. ':wake') == 0 then
   call('RPUSH', P .. ':wake', '1')  -- what is left is for the next idle worker
 end
 while more == 0 and filled(others) do
   local handler = filled(others)
-  wake_servers(handler)
+  wake_servers(handler, lease)
   others[handler] = nil
 end
 return reply

@@ -12,20 +12,9 @@
 --          stale      the run is no longer held under this fence; nothing was written
 
 for i = 2, #ARGV, 6 do
-  local id, held = ARGV[i], ARGV[i + 1]
-  local run, beside = held_by(id, held), false
   local word = 'completed'
-  if run then
-    end_attempt(run)
-  else
-    beside = told(ARGV[i + 4]).beside
-    run = wait > 0 and restored(id, held, tonumber(ARGV[i + 2]), beside)
-  end
-  if run then
-    finish(run, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
-  elseif not known_end(id, held)
-         and not (beside and not is_call(id) and is_noted(id, tonumber(ARGV[i + 2]), true)) then
-    word = 'stale'  -- else the reply to the first sending was lost
+  if not ended(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]) then
+    word = 'stale'
   end
   answer(word)
 end

@@ -28,7 +28,7 @@ local deposed = term > 0 and term < tonumber(call('HGET', P, 'term') or 0)
 for i = 3, #ARGV, 11 do
   local id, due, beside = ARGV[i], tonumber(ARGV[i + 4]), ARGV[i + 9] == 'allow'
   local ref = ARGV[i + 1] .. '/' .. ARGV[i + 2]
-  local slot, fill = P .. ':s:' .. ref, fill_of(ARGV[i + 1] .. '/' .. ARGV[i + 2], id, due)
+  local slot, fill = P .. ':s:' .. ref, fill_of(ref, id, due)
   if fill ~= nil then due = 0 end
   local s = call('HMGET', slot, 'run', 'due', 'last')
   local there = s[1] and s[1] ~= id and call('EXISTS', P .. ':j:' .. s[1]) == 1
@@ -61,8 +61,7 @@ for i = 3, #ARGV, 11 do
          'handler', ARGV[i + 3], 'due', int(due), 'attempt', 0, 'attempts', ARGV[i + 5],
          'keep', ARGV[i + 6], 'body', ARGV[i + 7], 'priority', ARGV[i + 8],
          'queued', now - due .. queue)
-    call('HSET', slot, 'run', id, 'at', ARGV[i + 10] == '0' and NOW or ARGV[i + 10])
-    advance_cursor(slot, due)
+    take_slot(slot, id, ARGV[i + 10] == '0' and NOW or ARGV[i + 10], due, s[2])
   end
   if fill then go_on(fill, id, word) end
   answer(word, detail)

@@ -1,10 +1,11 @@
 -- fair: tenants, their shares and limits, and the queues that their runs wait in. Put behind lib.lua
 -- by rota.common.scripts.
 --
--- Fair shares: a tenant pays for measured service. `v` is the group's virtual time in ms of service
+-- Fair shares: a tenant pays for measured service. `v` is the group's virtual time in us of service
 -- per unit of weight; it advances while tenants are busy (queued or running). A tenant that becomes
 -- busy starts at `v`, so nobody banks idle time and nobody owes for an idle fleet that he used.
 -- At claim a tenant is charged an estimate, at renewal and completion the difference to the truth.
+-- Virtual times are whole numbers: the store takes five times as long for a score with a fraction.
 --
 -- A ring holds, by their virtual time, the tenants that have queued runs and may start one. The main
 -- ring is `active`. A handler with a limit has a ring and lists of its own: at its limit nobody
@@ -18,9 +19,13 @@ local SINCE = 1700000000000  -- times within sums count from here, to keep those
 local running, weight = tonumber(meta[4]) or 0, tonumber(meta[5]) or 0
 local v, v_at = tonumber(meta[2]) or 0, tonumber(meta[3]) or now
 local pushed, tenants, begun = 0, {}, {}
+local added, dropped = {}, {}  -- what is to be written into sorted sets, many members at once
+
+local floor = math.floor
+local function whole(us) return floor(us + 0.5) end
 
 if weight > 0 and now > v_at then
-  v = v + (now - v_at) * running / weight
+  v = whole(v + (now - v_at) * 1000 * running / weight)
 end
 
 -- How much may run at a time, and runs: of the group under '', of handlers under their names. The
@@ -79,6 +84,7 @@ local function tenant(name)
       t.most, t.interval, t.burst = tonumber(most), tonumber(interval), tonumber(burst)
       t.backlog, t.tat = tonumber(backlog), tonumber(call('HGET', key, 'tat')) or 0
     end
+    t.before = h[2] and {t.running, t.used, t.owed, t.vt, t.busy} or {}
     if t.queues ~= '' then
       for queue in string.gmatch(t.queues, '[^ ]+') do
         if queue == '^' then t.lanes = true else t.rings[queue] = true end
@@ -90,7 +96,13 @@ local function tenant(name)
 end
 
 local function charge(t, ms)
-  t.vt, t.used, t.placed = t.vt + ms / t.weight, t.used + ms, false
+  t.vt, t.used, t.placed = t.vt + whole(ms * 1000 / t.weight), t.used + ms, false
+end
+
+-- A run took so many ms: the next one is likely to. Kept in eighths, so that it is seldom written.
+local function learn(t, ms)
+  local est = math.max(1, whole((t.est + 0.2 * (ms - t.est)) * 8)) / 8
+  t.learnt, t.est = t.learnt or est ~= t.est, est
 end
 
 -- Spend a permit of the tenant's rate: `tat` is when all that were spent have grown again.
@@ -113,7 +125,7 @@ local function make_busy(t)
   if not t.busy then
     local a, b, c = string.byte(t.name, -3, -1)
     local hash = (a + 251 * (b or 0) + 63001 * (c or 0)) * (now % 7919 + 1) % 9973
-    t.busy, t.vt, weight = true, math.max(t.vt, base() + hash / 9973), weight + t.weight
+    t.busy, t.vt, weight = true, math.max(t.vt, base() + floor(hash / 10)), weight + t.weight
   end
 end
 
@@ -162,8 +174,32 @@ local function push(id, t, command, handler, priority)
   return length - 1
 end
 
+-- Give `member` of a sorted set a score, as text, or take it out if that is false. One that is taken
+-- out and put in again before all is written stays; the other way round nobody does it.
+local function put(key, member, score)
+  local list = score and added[key] or not score and dropped[key]
+  if not list then
+    list = {}
+    if score then added[key] = list else dropped[key] = list end
+  end
+  if score then list[#list + 1] = score end
+  list[#list + 1] = member
+end
+
 local function seat(key, t, seated)
-  if seated then call('ZADD', key, t.vt, t.name) else call('ZREM', key, t.name) end
+  put(key, t.name, seated and int(t.vt))
+end
+
+-- Run a command with many values, a part at a time.
+local function many(command, key, values)
+  for i = 1, #values, 500 do call(command, key, unpack(values, i, math.min(i + 499, #values))) end
+end
+
+-- Write the sorted sets; so before one is read.
+local function write_sorted()
+  for key, members in pairs(dropped) do many('ZREM', key, members) end
+  for key, list in pairs(added) do many('ZADD', key, list) end
+  added, dropped = {}, {}
 end
 
 -- Put the tenant where it belongs: into the rings in which it has runs, or into `limited`.
@@ -197,8 +233,15 @@ local function save_tenant(t)
     t.busy, weight = false, weight - t.weight
   end
   if t.running == 0 then t.owed = 0 end
-  call('HSET', t.key, 'running', t.running, 'vt', t.vt, 'est', t.est, 'busy', t.busy and 1 or 0,
-       'owed', t.owed, 'used', t.used)
+  local before = t.before
+  if before[1] ~= t.running or before[2] ~= t.used or before[3] ~= t.owed then
+    call('HSET', t.key, 'running', t.running, 'vt', int(t.vt), 'owed', int(t.owed),
+         'used', int(t.used))
+  elseif before[4] ~= t.vt then
+    call('HSET', t.key, 'vt', int(t.vt))
+  end
+  if before[5] ~= t.busy then call('HSET', t.key, 'busy', t.busy and '1' or '0') end
+  if t.learnt then call('HSET', t.key, 'est', t.est) end
   if t.interval > 0 then call('HSET', t.key, 'tat', t.tat) end
   if t.lanes or t.queues ~= '' or next(t.rings) then
     local queues = {t.lanes and t.waiting and '^' or nil}
@@ -211,6 +254,7 @@ end
 -- Write back what changed and wake one idle worker for each run that became claimable.
 local function save()
   for _, t in pairs(tenants) do save_tenant(t) end
+  write_sorted()
   for handler in pairs(begun) do
     call('HSET', P .. ':running', handler, caps[handler].running)
   end
@@ -218,10 +262,12 @@ local function save()
     if cap.full and room(name) then pushed = pushed + 1 end
   end
   if weight < 0.001 then weight = 0 end  -- what rounding left: a tenant's is at least 0.1
-  call('HSET', P, 'v', v, 'v_at', int(now), 'running', running, 'weight', weight,
+  call('HSET', P, 'v', int(v), 'v_at', NOW, 'running', running, 'weight', weight,
        'fence', int(fence))
   if pushed > 0 then
     local free = WAKE_CAP - call('LLEN', P .. ':wake')
-    for _ = 1, math.min(pushed, free) do call('RPUSH', P .. ':wake', '1') end
+    local tokens = {}
+    for i = 1, math.min(pushed, free) do tokens[i] = '1' end
+    many('RPUSH', P .. ':wake', tokens)
   end
 end

@@ -33,8 +33,9 @@ local epoch, born = tonumber(meta[9]) or 0, tonumber(meta[10]) or 0
 local longest, opened = tonumber(meta[11]) or 0, tonumber(meta[12]) or 0
 local limited = meta[13]  -- whether anybody has a limit
 
-local function int(n)
-  return string.format('%.0f', n)
+local format = string.format
+local function int(n)  -- of a whole number; the store takes twice as long to write one
+  return format('%d', n)
 end
 
 local NOW = int(now)
@@ -70,6 +71,7 @@ end
 local wait = math.max(0, gate - now)
 local reply = {epoch, wait}
 
-local function answer(...)
-  for _, value in ipairs({...}) do reply[#reply + 1] = value end
+local function answer(value, ...)
+  reply[#reply + 1] = value
+  if ... then return answer(...) end
 end

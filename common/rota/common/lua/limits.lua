@@ -29,7 +29,7 @@ function set.tenant(name, share, most, interval, burst, backlog)
   if (tonumber(h[1]) or 1) == share and (h[2] or NONE) == limits then return end
   local t = tenant(name)
   -- What it could not use is no credit; what it is ahead is measured in service.
-  t.vt = v + math.max(0, t.vt - v) * t.weight / share
+  t.vt = v + whole(math.max(0, t.vt - v) * t.weight / share)
   if t.busy then weight = weight + share - t.weight end
   t.weight, t.most, t.backlog, t.limits = share, most, backlog, limits
   rate(t, interval, burst)

@@ -68,7 +68,7 @@ end
 
 -- Whether the run goes on though an attempt ended it: its tasks have to end before, or it failed and
 -- has a handler for that. Else returns false, and how it ends.
-function goes_on(run, outcome, completion)
+function far.goes_on(run, outcome, completion)
   local record, f = P .. ':j:' .. run.id, run.phase and fan_of(run.id)
   if f and alive(f) > 0 then
     call('HSET', record, 'state', 'fanned', 'verdict', outcome, 'report', completion)
@@ -170,7 +170,7 @@ local function count_end(f, run, number, outcome, completion)
 end
 
 -- End a task: its run counts it, and goes on if it was the last one.
-function end_task(run, outcome, completion)
+function far.end_task(run, outcome, completion)
   local f, number = fan_for(run.id)
   if f then count_end(f, run, number, outcome, completion) end
   call('DEL', P .. ':j:' .. run.id)

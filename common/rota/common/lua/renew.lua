@@ -15,7 +15,7 @@ for i = 3, #ARGV, 2 do
   local id, held = ARGV[i], tonumber(ARGV[i + 1])
   local run = held_by(id, ARGV[i + 1])
   if run then
-    call('ZADD', P .. ':leases', int(now + lease), id)
+    put(P .. ':leases', id, int(now + lease))
     local elapsed = now - run.at
     if elapsed > run.charged then
       local t = tenant(run.tenant)

@@ -40,5 +40,6 @@ for _, id in ipairs(ids) do
   end
 end
 save()
-answer(until_first(P .. ':leases'), unpack(rescued))
+answer(until_first(P .. ':leases'))
+for _, value in ipairs(rescued) do answer(value) end
 return reply

@@ -1,7 +1,7 @@
 -- runs: the records of runs. Put behind lib.lua, fair.lua and ledger.lua by rota.common.scripts.
 
 local P, call, now = P, call, now  -- close by: a function is made faster, at each call of a script
-local end_task, expects, task_over, goes_on  -- see tasks.lua, phases.lua
+local far = {}  -- what only tasks, phases and failures need: see tasks.lua, phases.lua
 
 -- Whether the id is one of a task, a part of another run: RUN#PHASE.NUMBER.
 local function is_task(id)
@@ -10,15 +10,16 @@ end
 
 -- Return the run's fields if it is in `state` and `fence`, if given, is that of its last claim.
 local function run_in(state, id, fence)
-  local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'tenant', 'job', 'at', 'charged',
-                 'attempt', 'attempts', 'worker', 'keep', 'cancel', 'handler', 'priority',
-                 'due', 'queued', 'past', 'units', 'phase', 'latest')
+  local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence', 'at', 'charged', 'attempt', 'worker',
+                 'keep', 'handler', 'due', 'queued', 'past', 'units', 'phase', 'priority',
+                 'attempts', 'cancel', 'latest')
   if r[1] ~= state or (fence and r[2] ~= fence) then return nil end
-  return {id = id, fence = r[2], tenant = r[3], job = r[4], at = tonumber(r[5]),
-          charged = tonumber(r[6]), attempt = tonumber(r[7]), attempts = tonumber(r[8]),
-          worker = r[9], keep = tonumber(r[10]) or 0, cancel = r[11], handler = r[12],
-          priority = r[13], due = r[14], queued = r[15], past = r[16], units = r[17],
-          phase = tonumber(r[18]), claimed = r[5], latest = tonumber(r[19])}
+  local tenant_name, job = string.match(id, '^([^/]+)/([^:]+):')
+  return {id = id, fence = r[2], tenant = tenant_name, job = job, at = tonumber(r[3]),
+          charged = tonumber(r[4]), attempt = tonumber(r[5]), worker = r[6],
+          keep = tonumber(r[7]) or 0, handler = r[8], due = r[9], queued = r[10], past = r[11],
+          units = r[12], phase = tonumber(r[13]), claimed = r[3], priority = r[14],
+          attempts = tonumber(r[15]), cancel = r[16], latest = tonumber(r[17])}
 end
 
 -- Return the run's fields if `fence` is the one under which it is running, else nil.
@@ -30,9 +31,9 @@ end
 local function begin_attempt(id, t, held, worker, lease, handler, attempt)
   local est = math.ceil(t.est)  -- whole ms, so that all sums are exact
   make_busy(t)
-  call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', int(held), 'worker', worker,
-       'at', int(now), 'charged', est, 'attempt', attempt)
-  call('ZADD', P .. ':leases', int(now + lease), id)
+  call('HSET', P .. ':j:' .. id, 'state', 'running', 'fence', held, 'worker', worker, 'at', NOW,
+       'charged', est, 'attempt', attempt)
+  put(P .. ':leases', id, int(now + lease))
   charge(t, est)
   spend(t)
   t.owed = t.owed + est + now - SINCE
@@ -46,10 +47,10 @@ local function end_attempt(run)
   local actual = now - run.at
   charge(t, actual - run.charged)
   t.owed = t.owed - run.charged - (run.at - SINCE)
-  t.est = t.est + 0.2 * (actual - t.est)
+  learn(t, actual)
   t.running = t.running - 1
   count(run.handler, -1)
-  call('ZREM', P .. ':leases', run.id)
+  put(P .. ':leases', run.id, false)
   return t
 end
 
@@ -93,7 +94,7 @@ local function forgotten(id, held, of_run, due)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
   if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
   if r[2] and tonumber(r[2]) >= held then return false end
-  if is_task(id) then return expects(id) end
+  if is_task(id) then return far.expects(id) end
   if r[1] and of_run then return true end
   local s = call('HMGET', slot_of(id), 'last', 'fence')
   if s[1] == id then return false end
@@ -124,6 +125,15 @@ local function advance_cursor(slot, due)
   end
 end
 
+-- Let the job be busy with a run since `at`, ms; `cursor` is what the store has of it.
+local function take_slot(slot, id, at, due, cursor)
+  if due > tonumber(cursor or 0) then
+    call('HSET', slot, 'run', id, 'at', at, 'due', int(due))
+  else
+    call('HSET', slot, 'run', id, 'at', at)
+  end
+end
+
 -- How long until the first entry of a ZSET of times is due, in ms; -1 if there is none.
 local function until_first(key)
   local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -151,9 +161,9 @@ end
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
 -- that of the job's last end; a completion that is taken again may be older.
 local function finish(run, outcome, completion, result)
-  if is_task(run.id) then return end_task(run, outcome, completion) end
+  if is_task(run.id) then return far.end_task(run, outcome, completion) end
   if run.phase or outcome == 'dead' then
-    local more, verdict, report = goes_on(run, outcome, completion)
+    local more, verdict, report = far.goes_on(run, outcome, completion)
     if more then return end
     outcome, completion = verdict, report
   end
@@ -215,7 +225,7 @@ end
 
 -- Whether a worker's report, under this fence, was accepted when it came before.
 local function known_end(id, held)
-  if is_task(id) then return task_over(id) end
+  if is_task(id) then return far.task_over(id) end
   if is_call(id) then
     local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
     return not IN_FLIGHT[r[1]] and r[2] == held

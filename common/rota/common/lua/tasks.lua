@@ -58,13 +58,13 @@ local function is_over(f, number)
 end
 
 -- Whether the store may have forgotten that the task was claimed.
-function expects(id)
+function far.expects(id)
   local f, number = fan_for(id)
   return f and (f.early or f.state == 'fanned') and not is_over(f, number)
 end
 
 -- Whether the task has ended: its run has passed its phase, or is over, or knows.
-function task_over(id)
+function far.task_over(id)
   local root, phase = parts_of(id)
   local f, number = fan_for(id)
   if f then return is_over(f, number) end
@@ -111,7 +111,7 @@ end
 
 -- A task's turn has come: queue the next one instead, unless too many are alive. Tells whether its
 -- run still waits for it; else what is left of it goes.
-local function in_turn(id, attempt)
+function far.in_turn(id, attempt)
   local f = fan_for(id)
   if not f then
     call('DEL', P .. ':j:' .. id)

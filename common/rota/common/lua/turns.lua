@@ -9,7 +9,7 @@ local TURNS = 'hnhhnhlhnh'
 -- that wait for a limit, leave more than their shares.
 local function catch_up(t)
   local ahead = math.max(0, t.owed - t.running * (now - SINCE))
-  v = math.max(v, t.vt - ahead / t.weight)
+  v = math.max(v, t.vt - whole(ahead * 1000 / t.weight))
 end
 
 -- Take the next pointer, and its priority, out of the tenant's queue.
@@ -39,6 +39,7 @@ end
 -- The rings of handlers that `serves` is true for, and the main one; and those of the others.
 local function rings_for(serves)
   local ours, others = {[''] = P .. ':active'}, {}
+  write_sorted()
   for handler, cap in pairs(caps) do
     local ring = P .. ':active:' .. handler
     if handler ~= '' and cap.most == 0 and call('EXISTS', ring) == 0 then
@@ -51,10 +52,42 @@ local function rings_for(serves)
   return ours, others
 end
 
+-- Where nobody has a limit a claim reads the main ring once, as many tenants as it may need, each
+-- with its time: `flat`. Those of it that had a turn come again: `had`, sorted as well.
+local flat, had, at, had_at = nil, {}, 1, 1
+
+local function read_ring(n)
+  for _, t in pairs(tenants) do if not t.placed then place(t) end end
+  write_sorted()
+  flat, had, at, had_at = call('ZRANGE', P .. ':active', 0, n - 1, 'WITHSCORES'), {}, 1, 1
+end
+
+-- The tenant has had its turn, and has used more by now: it comes again.
+local function sit_down(t)
+  local k = #had
+  while k >= had_at and (t.vt < had[k].vt or (t.vt == had[k].vt and t.name < had[k].name)) do
+    had[k + 1] = had[k]
+    k = k - 1
+  end
+  had[k + 1] = t
+end
+
+local function first_of_all(n)
+  if not flat or at > 2 * n then read_ring(n) end
+  local name, vt, again = flat[at], tonumber(flat[at + 1]), had[had_at]
+  if again and (not name or again.vt < vt or (again.vt == vt and again.name < name)) then
+    had_at = had_at + 1
+    return again.name, ''
+  end
+  at = at + 2
+  return name, ''
+end
+
 -- The tenant with the least service in the rings that have room, and the ring. One that is first in
 -- several takes them in turn: or else, while it has other runs, those of a limited handler starve.
-local function first_in_turn(rings)
-  if not limited then return call('ZRANGE', rings[''], 0, 0)[1], '' end
+local function first_in_turn(rings, n)
+  if not limited then return first_of_all(n) end
+  write_sorted()
   local name, least, own
   for handler, ring in pairs(rings) do
     local first = room(handler) and call('ZRANGE', ring, 0, 0, 'WITHSCORES') or {}
@@ -74,5 +107,19 @@ end
 local function filled(rings)
   for handler, ring in pairs(rings) do
     if room('') and room(handler) and call('EXISTS', ring) == 1 then return handler end
+  end
+end
+
+-- Wake by name who serves the handler: where the wake token for a run of it is spent.
+local woken = {}
+local function wake_servers(handler, lease)
+  if woken[handler] then return end
+  woken[handler] = true
+  for _, other in ipairs(call('ZRANGEBYSCORE', P .. ':workers', int(now), '+inf')) do
+    if call('SISMEMBER', P .. ':wh:' .. other, handler) == 1 then
+      local bell = P .. ':wake:' .. other
+      if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
+      call('PEXPIRE', bell, int(lease))
+    end
   end
 end
