@@ -1,7 +1,5 @@
 """What waits is run in its turn: over a takeover, after an outage, and beside other runs."""
 
-import asyncio
-
 from rota.common.catalog import Catalog
 from rota.common.clock import SystemClock
 from rota.common.run import Claimed
@@ -85,11 +83,13 @@ async def test_live_first(url: str, store: Store) -> None:
         queued = await Catalog(store.link).queued(GROUP)
         in_flight = sum(count for tenant, count in queued.items() if tenant != "acme")
         await builders.register(store)
-        for _ in range(60):
+
+        async def worked() -> bool:
             for run in (await builders.claim(store, 8)).runs:
                 await builders.complete(store, run)
-            await asyncio.sleep(0)
-        await probe.until(lambda: all(rig.enqueued(each.ref) for each in late))
+            return all(rig.enqueued(each.ref) for each in late)
+
+        await probe.found(worked)
 
     assert 4 >= in_flight
     assert {"acme"} < set(queued)
