@@ -1,5 +1,6 @@
 """What the store knows of each tenant's service, of its queues, and of how long its runs waited."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from rota.common.run import Claimed
 from rota.common.store import LEASE_MS, Store
 from rota.common.usage import Usage, Usages
 from rota.common.waits import Waits
-from tests.support import builders
+from tests.support import builders, fans, recount
 from tests.support.builders import DUE_MS, GROUP, HANDLER
 
 SLACK_MS = 400  # what the steps of a test may take, all together
@@ -166,3 +167,54 @@ async def test_since_is_that_of_the_scripts(store: Store) -> None:
     assert about(0) == (await usage(store)).service_ms / 50
     assert float(used).is_integer()
     assert float(owed).is_integer()
+
+
+async def complete(store: Store, run: Claimed, waited_ms: int) -> None:
+    """End a run that waited in its worker."""
+    await builders.complete(store, run, waited_ms=waited_ms)
+
+
+async def turn(store: Store, run: Claimed, waited_ms: int) -> None:
+    """End it, and claim another one."""
+    report = builders.ended(run)._replace(waited_ms=waited_ms)
+    await store.exchange(builders.WORKER, [report], [], {GROUP: 1})
+
+
+async def advance(store: Store, run: Claimed, waited_ms: int) -> None:
+    """End its attempt; it may have more to do."""
+    await fans.advance(store, run, waited_ms=waited_ms)
+
+
+async def retry(store: Store, run: Claimed, waited_ms: int) -> None:
+    """Let it rest, as it failed."""
+    await builders.retry(store, run, waited_ms=waited_ms)
+
+
+@pytest.mark.parametrize("end", [complete, turn, advance, retry])
+async def test_wait_in_the_worker(
+    store: Store, end: Callable[[Store, Claimed, int], Awaitable[None]]
+) -> None:
+    """A run is paid for without what it waited in its worker, even if it was renewed there."""
+    run = await started(store)
+    est_ms = (await usage(store)).est_ms
+    await builders.shift(store, 9_000)
+    await builders.renew(store, run)
+    await end(store, run, 7_000)
+    found = await usage(store)
+
+    assert (about(2_000), 0) == (found.service_ms, found.running)
+    assert found.est_ms == pytest.approx(est_ms + 0.2 * (found.service_ms - est_ms), abs=0.2)
+    assert {} == await recount.differences(store)
+
+
+async def test_wait_longer_than_it_was_held(store: Store) -> None:
+    """Nobody is paid for a run, whatever its worker says of how long it waited."""
+    first = await started(store, job="first")
+    await builders.shift(store, 3_000)
+    await builders.complete(store, first)
+    before = (await usage(store)).service_ms
+    second = await started(store, job="second")
+    await builders.complete(store, second, waited_ms=60_000)
+
+    assert before == (await usage(store)).service_ms
+    assert {} == await recount.differences(store)

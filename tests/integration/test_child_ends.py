@@ -142,7 +142,7 @@ async def test_worker_killed(tmp_path: Path) -> None:
 def hold() -> HeldRun:
     """Return a run whose lease begins now."""
     now = CLOCK.monotonic()
-    return HeldRun(Claimed("gold", "acme/import:1", 1, 1, 0, b""), now, now, 0.0)
+    return HeldRun(Claimed("gold", "acme/import:1", 1, 1, 0, b""), now, now, 0.0, now)
 
 
 @pytest.fixture

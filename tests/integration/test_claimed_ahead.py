@@ -9,13 +9,15 @@ import pytest
 from rota.common.intervention import Intervention
 from rota.common.state import State
 from rota.common.store import Store
+from rota.common.usage import Usages
 from rota.worker import Context, Jobs
 from rota.worker.ahead import Ahead
 from rota.worker.daemon import WorkerDaemon
-from tests.support import builders, probe, workers
+from tests.support import builders, probe, prometheus, workers
 from tests.support.builders import GROUP, HANDLER
 
 AHEAD = 3
+WAIT_MS = 10_000
 
 
 class Place:
@@ -161,3 +163,24 @@ async def test_slots(url: str, store: Store, patient: None) -> None:
         place.free.set()
 
     assert "rota_slots_busy 1" in page
+
+
+async def test_not_paid_for(url: str, store: Store, patient: None) -> None:
+    """What a run waits for a place is no service: of four runs one took the time, not each."""
+    place = Place()
+    async with occupied(url, store, place) as worker:
+        await builders.shift(store, WAIT_MS)
+        for held in worker._held.snapshot():
+            if held.task is None:
+                held.started_at -= WAIT_MS / 1000
+                held.received_at -= WAIT_MS / 1000
+        place.free.set()
+        told = await workers.told(store, 1 + AHEAD)
+        seconds = prometheus.read(f"{worker.metrics()}\n")["rota_attempt_seconds"].value("_sum")
+        estimate_ms = worker._courier._shares._groups[GROUP].estimate_ms
+    (used,) = await Usages(store.link).of(GROUP, ["acme"])
+
+    assert WAIT_MS <= used.service_ms < 2 * WAIT_MS
+    assert WAIT_MS > max(each.took_ms for each in told)
+    assert WAIT_MS > seconds * 1000
+    assert WAIT_MS / 10 > estimate_ms

@@ -30,16 +30,21 @@ class Desk:
         self.begun: list[HeldRun] = []
         self.registrations = 0
         self._store = store
+        self._clock = clock or SystemClock()
         self.courier = Courier(
             worker_id=WORKER,
             concurrency=concurrency,
             store=store,
             held=self.held,
-            clock=clock or SystemClock(),
-            begin=self.begun.append,
+            clock=self._clock,
+            begin=self._begin,
             register=self.register,
             log=self.logbook.log,
         )
+
+    def _begin(self, held: HeldRun) -> None:
+        held.began_at = self._clock.monotonic()
+        self.begun.append(held)
 
     async def register(self) -> None:
         """Make the worker known."""

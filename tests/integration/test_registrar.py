@@ -170,7 +170,8 @@ async def test_registers_when_asked(store: Store) -> None:
 async def test_running(store: Store) -> None:
     """A registration tells how many runs the worker holds."""
     async with keeping(store, "gold") as office:
-        office.held.add(HeldRun(Claimed(GROUP, "acme/import:1", 1, 1, DUE_MS, b""), 0, 0, 0))
+        run = Claimed(GROUP, "acme/import:1", 1, 1, DUE_MS, b"")
+        office.held.add(HeldRun(run, 0, 0, 0, 0))
 
         async def told() -> bool:
             return 1 == (await appears(store)).running

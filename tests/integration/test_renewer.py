@@ -50,7 +50,7 @@ class Keeper:
         await builders.enqueue(store, *runs)
         now = _CLOCK.monotonic()
         _, claims = await store.exchange(WORKER, [], [], {GROUP: len(runs)}, lease_ms=self.lease_ms)
-        holds = [HeldRun(run, now, now, 0.0) for run in claims[GROUP].runs]
+        holds = [HeldRun(run, now, now, 0.0, now) for run in claims[GROUP].runs]
         for held in holds:
             self.held.add(held)
         return holds

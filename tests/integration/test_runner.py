@@ -201,3 +201,21 @@ async def test_retry_of_the_request_counts() -> None:
 def app_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let children find the module `child_app`."""
     monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_wait_for_a_place(fails: bool) -> None:
+    """A report tells what the run waited in the worker; what it took is without that."""
+
+    async def handler(ctx: Context) -> None:
+        if fails:
+            raise ValueError("no such customer")
+
+    async with bench(serving(handler)) as table:
+        report = await table.report(workers.request(), ago=60.0)
+        at_once = await table.report(workers.request())
+
+    assert report is not None
+    assert at_once is not None
+    assert 60_000 <= report.waited_ms
+    assert 60_000 > max(completion(report).took_ms, at_once.waited_ms)

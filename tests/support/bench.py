@@ -51,7 +51,7 @@ class Bench:
         """Begin an attempt at a run with this body, that was claimed so many seconds ago."""
         run = Claimed(GROUP, "acme/import:20270115T080000Z", 7, attempt, DUE_MS, body, left_ms)
         now = SystemClock().monotonic() - ago
-        held = HeldRun(run, renewed_at=now, started_at=now, charged_ms=0.0)
+        held = HeldRun(run, renewed_at=now, started_at=now, charged_ms=0.0, received_at=now)
         self.runner.begin(held)
         return held
 

@@ -160,15 +160,19 @@ async def adopt(store: Store, *runs: Claimed, worker: str = WORKER) -> list[str]
     return ["lost" if run in lost else "adopted" for run in runs]
 
 
-async def complete(store: Store, run: Claimed, outcome: str = "succeeded") -> str:
+async def complete(
+    store: Store, run: Claimed, outcome: str = "succeeded", *, waited_ms: int = 0
+) -> str:
     """Report that `run` is over; return the store's word."""
-    words, _ = await store.exchange(WORKER, [ended(run, outcome)], [], {})
+    report = ended(run, outcome)._replace(waited_ms=waited_ms)
+    words, _ = await store.exchange(WORKER, [report], [], {})
     return words[run.job_id]
 
 
-async def retry(store: Store, run: Claimed, rest_ms: int = 10_000) -> str:
+async def retry(store: Store, run: Claimed, rest_ms: int = 10_000, *, waited_ms: int = 0) -> str:
     """Report that `run` failed and rests; return the store's word."""
-    words, _ = await store.exchange(WORKER, [], [resting(run, rest_ms)], {})
+    report = resting(run, rest_ms)._replace(waited_ms=waited_ms)
+    words, _ = await store.exchange(WORKER, [], [report], {})
     return words[run.job_id]
 
 

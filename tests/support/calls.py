@@ -41,7 +41,7 @@ def arguments(
     """
     run = seeded.run
     body = builders.completion(run, outcome)
-    ended = (run.job_id, run.fence, run.due_ms, outcome, body, b"")
+    ended = (run.job_id, run.fence, run.due_ms, outcome, body, b"", 0)
     table: dict[str, Sequence[Any]] = {
         Operation.ENQUEUE: (0, *seeded.occurrence),
         Operation.CALL: (
@@ -57,10 +57,10 @@ def arguments(
             *(run.due_ms, 2, 3, run.body),
         ),
         Operation.PLAN: (run.job_id, run.fence, 0, message.encode(_PLAN), run.body),
-        Operation.ADVANCE: (run.job_id, run.fence, run.due_ms, body, b"", run.body, tasks),
+        Operation.ADVANCE: (run.job_id, run.fence, run.due_ms, body, b"", run.body, tasks, 0),
         Operation.COMPLETE: ended,
         scripts.TURN: (worker, 1, LEASE_MS, 1, *ended),
-        Operation.RETRY: (run.job_id, run.fence, 10_000, body),
+        Operation.RETRY: (run.job_id, run.fence, 10_000, body, 0),
         Operation.RELEASE: (run.job_id, run.fence, rest_ms),
         Operation.PROMOTE: (100,),
         Operation.RESCUE: (100,),

@@ -57,10 +57,11 @@ async def plan(store: Store, held: Claimed, planned: Sequence[Task], before: int
     return await planning(store, held).add(before, planned)
 
 
-async def advance(store: Store, held: Claimed, planned: int = 0) -> str:
+async def advance(store: Store, held: Claimed, planned: int = 0, *, waited_ms: int = 0) -> str:
     """Report that an attempt succeeded that planned so many tasks; return the store's word."""
     told = builders.completion(held)
-    words, _ = await store.exchange(WORKER, [Ended(held, "succeeded", told, b"", planned)], [], {})
+    report = Ended(held, "succeeded", told, b"", planned, waited_ms)
+    words, _ = await store.exchange(WORKER, [report], [], {})
     return words[held.job_id]
 
 

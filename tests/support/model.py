@@ -383,6 +383,11 @@ class Model:
         slot.due = max(slot.due, run.due_ms)
         return "adopted"
 
+    def wait(self, run: Claimed, waited_ms: int) -> None:
+        """Let an attempt, if it is under way, have begun so much later than it was claimed."""
+        if self.holder(run.job_id, run.fence):
+            self.began[run.job_id] = min(self.now, self.began[run.job_id] + waited_ms)
+
     def complete(self, run: Claimed, outcome: str) -> str:
         """End a run: running -> succeeded, dead or cancelled; anything, if it was forgotten."""
         slot = self.slots[ref_of(run.job_id)]

@@ -273,6 +273,12 @@ class Stateful:
         place = self.random.randrange(len(self.held))
         return (self.held[place] if self.random.random() < _RARE else self.held.pop(place))[1]
 
+    def waited_ms(self, run: Claimed) -> int:
+        """Return how long a run waited in its worker, perhaps longer than since it was claimed."""
+        waited_ms = run.fence % 3 * GRID_MS
+        self.model.wait(run, waited_ms)
+        return waited_ms
+
     async def complete(self) -> str:
         """Report that a run is over."""
         run = self.pick()
@@ -281,9 +287,10 @@ class Stateful:
     async def report(self, run: Claimed) -> str:
         """Report that a run is over, in one way or another."""
         outcome = self.random.choice(["succeeded", "dead", "dead", "cancelled"])
+        waited_ms = self.waited_ms(run)
         word = self.model.complete(run, outcome)
 
-        assert word == await builders.complete(self.store, run, outcome)
+        assert word == await builders.complete(self.store, run, outcome, waited_ms=waited_ms)
         self._note_refusal(word, "completed")
         return f"{run.job_id} {run.fence} {outcome}: {word}"
 
@@ -293,9 +300,10 @@ class Stateful:
         if not run or run.attempt >= ATTEMPTS:
             return await self.report(run) if run else ""
         rest_ms = self.random.choice(_RESTS)
+        waited_ms = self.waited_ms(run)
         word = self.model.retry(run, rest_ms)
 
-        assert word == await builders.retry(self.store, run, rest_ms)
+        assert word == await builders.retry(self.store, run, rest_ms, waited_ms=waited_ms)
         self._note_refusal(word, "retrying")
         return f"{run.job_id} {run.fence} {rest_ms} ms: {word}"
 

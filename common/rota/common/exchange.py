@@ -34,7 +34,7 @@ def parts(
         part.args.extend(end.values)
     for rest in resting:
         part = _part(grouped, Operation.RETRY, rest.run)
-        part.args.extend((rest.run.job_id, rest.run.fence, rest.rest_ms, rest.completion))
+        part.args.extend(rest.values)
     last: list[Part] = []
     for group, told in claims.items():
         both = grouped.pop((Operation.COMPLETE, group), None)

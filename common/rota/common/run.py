@@ -70,14 +70,15 @@ class Ended(NamedTuple):
     completion: bytes
     result: bytes  # msgpack, or empty
     tasks: int | None = None  # how many it planned; None if it has ended, whatever it planned
+    waited_ms: int = 0  # in its worker, before the attempt began: its tenant does not pay for that
 
     @property
     def values(self) -> tuple[object, ...]:
         """Return what `complete.lua` is told or, if it may go on, `advance.lua`."""
-        run = self.run
+        run, told = self.run, (self.completion, self.result)
         if self.tasks is None:
-            return (*run[1:3], run.due_ms, self.outcome, self.completion, self.result)
-        return (*run[1:3], run.due_ms, self.completion, self.result, run.body, self.tasks)
+            return (*run[1:3], run.due_ms, self.outcome, *told, self.waited_ms)
+        return (*run[1:3], run.due_ms, *told, run.body, self.tasks, self.waited_ms)
 
 
 class Resting(NamedTuple):
@@ -86,6 +87,12 @@ class Resting(NamedTuple):
     run: Claimed
     rest_ms: int
     completion: bytes
+    waited_ms: int = 0  # as in `Ended`
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """Return what `retry.lua` is told."""
+        return (*self.run[1:3], self.rest_ms, self.completion, self.waited_ms)
 
 
 class Rescued(NamedTuple):

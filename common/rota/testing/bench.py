@@ -169,7 +169,7 @@ class Bench:
 
     def _begin(self, run: Claimed) -> None:
         now = self._clock.monotonic()
-        held = HeldRun(run, renewed_at=now, started_at=now, charged_ms=0.0)
+        held = HeldRun(run, renewed_at=now, started_at=now, charged_ms=0.0, received_at=now)
         self._held.append(held)
         self._since = asyncio.get_running_loop().time()
         self._runner.begin(held)

@@ -111,8 +111,7 @@ class Courier(Loop):
             self._free_since = now
         self._held.drop(held)
         self._ahead.count()
-        took_ms = (now - held.started_at) * 1000
-        self._shares.settle(held.run.group, held.charged_ms, took_ms)
+        self._shares.settle(held.run.group, held.charged_ms, held.took(now) * 1000)
         if isinstance(report, Ended):
             self._ended.append(report)
         elif report is not None:

@@ -60,6 +60,7 @@ class Execution:
 
         Raises `CancelledError` if it was ended by somebody who did not ask for that to be written.
         """
+        held.began_at = self._clock.monotonic()
         run = held.run
         try:
             request = message.decode_request(run.body)

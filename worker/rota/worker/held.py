@@ -16,7 +16,8 @@ class HeldRun:
     renewed_at: float  # monotonic seconds just before the last good claim or renewal was sent
     started_at: float  # monotonic seconds of the claim
     charged_ms: float  # what its group was charged for it
-    received_at: float = 0.0  # monotonic seconds at which the claim was answered
+    received_at: float  # monotonic seconds at which the claim was answered
+    began_at: float | None = None  # monotonic seconds at which its attempt began; None: it has not
     lost: bool = False  # the lease ended: nothing may be written for it any more
     cancelled: bool = False  # somebody wants it to end
     kill_after: float = 10.0  # seconds that it may take to end when it is told to
@@ -25,6 +26,15 @@ class HeldRun:
     # That carries it out; None if it has not begun, and for one that ended without waiting.
     task: "asyncio.Task[Any] | None" = field(default=None, repr=False)
     tether: Tether | None = field(default=None, repr=False)  # of the child process that executes it
+
+    @property
+    def waited_ms(self) -> int:
+        """Return how many whole ms it waited here for a place, before its attempt began."""
+        return 0 if self.began_at is None else int((self.began_at - self.received_at) * 1000)
+
+    def took(self, now: float) -> float:
+        """Return the seconds from when its attempt began to `now`, monotonic; 0 if it did not."""
+        return 0.0 if self.began_at is None else now - self.began_at
 
     def renew(self, sent_at: float) -> None:
         """Note a good renewal that was sent at `sent_at`. Called by the renewer's thread."""

@@ -66,7 +66,7 @@ class Runner:
 
     def _over(self, held: HeldRun, outcome: Ended | Resting | None) -> None:
         self.counts[_word(held, outcome)] += 1
-        self.seconds.observe(self._clock.monotonic() - held.started_at)
+        self.seconds.observe(held.took(self._clock.monotonic()))
         self._report(held, None if held.lost or held.given_back else outcome)
 
 

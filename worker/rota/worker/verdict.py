@@ -41,7 +41,7 @@ class Verdicts:
         rest = backoff.rest_ms(request.retry, run.attempt, self._random)
         completion = self._completion(held, request, "retrying", error, rest)
         self._tell(completion)
-        return Resting(run, rest, message.encode(completion))
+        return Resting(run, rest, message.encode(completion), held.waited_ms)
 
     def ended(
         self,
@@ -58,7 +58,8 @@ class Verdicts:
         more = held.planned or request.phases or request.phase > 1
         goes_on = outcome == "succeeded" and more and request.task is None
         tasks = held.planned if goes_on else None
-        return Ended(held.run, outcome, message.encode(completion), result, tasks)
+        told = message.encode(completion)
+        return Ended(held.run, outcome, told, result, tasks, held.waited_ms)
 
     def unreadable(self, held: HeldRun, error: Exception) -> Ended:
         """Return the end of a run whose request can't be read."""
@@ -82,7 +83,7 @@ class Verdicts:
             outcome=outcome,
             attempt=held.run.attempt,
             worker=self._worker_id,
-            took_ms=int((self._clock.monotonic() - held.started_at) * 1000),
+            took_ms=int(held.took(self._clock.monotonic()) * 1000),
             next_ms=next_ms,
             error=error,
             beside=request.beside,

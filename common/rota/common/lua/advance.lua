@@ -4,9 +4,9 @@
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
--- ARGV     from 2 on, seven values for each run:
+-- ARGV     from 2 on, eight values for each run:
 --          job_id, fence, due (ms), completion (msgpack), result (msgpack or ''), body,
---          tasks (how many it planned)
+--          tasks (how many it planned), waited (ms in the worker before the attempt began)
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          completed  accepted, now or when the same report came before
 --          stale      the run is no longer held under this fence; nothing was written
@@ -36,12 +36,12 @@ local function brought_back(id, held, due, body, planned)
   return run
 end
 
-for i = 2, #ARGV, 7 do
+for i = 2, #ARGV, 8 do
   local id, held = ARGV[i], ARGV[i + 1]
   local record, run = P .. ':j:' .. id, held_by(id, held)
   local word = 'completed'
   if run then
-    end_attempt(run)
+    end_attempt(run, tonumber(ARGV[i + 7]))
   elseif wait > 0 then
     run = brought_back(id, held, tonumber(ARGV[i + 2]), ARGV[i + 5], tonumber(ARGV[i + 6]))
   end

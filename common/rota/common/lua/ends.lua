@@ -2,10 +2,10 @@
 -- rota.common.scripts.
 
 -- Whether the report is accepted, now or when the same one came before: then its reply was lost.
-local function ended(id, held, due, outcome, completion, result)
+local function ended(id, held, due, outcome, completion, result, waited)
   local run, beside = held_by(id, held), false
   if run then
-    end_attempt(run)
+    end_attempt(run, waited)
   else
     beside = told(completion).beside
     run = wait > 0 and restored(id, held, due, beside)

@@ -3,17 +3,18 @@
 --
 -- KEYS[1]  the group's root key
 -- ARGV[1]  the epoch that the caller knows, 0 if none
--- ARGV     from 2 on, four values for each run: job_id, fence, rest (ms), completion (msgpack)
+-- ARGV     from 2 on, five values for each run: job_id, fence, rest (ms), completion (msgpack),
+--          waited (ms in the worker before the attempt began)
 -- Returns  the epoch; ms until the gate closes, else 0; then a word for each run:
 --          retrying  accepted, now or when the same came before
 --          stale     the run is no longer held under this fence; nothing was written
 
-for i = 2, #ARGV, 4 do
+for i = 2, #ARGV, 5 do
   local id, held = ARGV[i], ARGV[i + 1]
   local record, run = P .. ':j:' .. id, held_by(id, held)
   local word = 'retrying'
   if run then
-    end_attempt(run)
+    end_attempt(run, tonumber(ARGV[i + 4]))
     local report = told(ARGV[i + 3])
     if run.cancel then
       cancelled(run)

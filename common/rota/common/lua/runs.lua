@@ -41,10 +41,11 @@ local function begin_attempt(id, t, held, worker, lease, handler, attempt)
   count(handler, 1)
 end
 
--- End the attempt: the lease goes, the tenant pays what the attempt really took.
-local function end_attempt(run)
+-- End the attempt: the lease goes, the tenant pays what the attempt really took. That is not for how
+-- long the run waited in its worker, `waited` ms, until it had a place there.
+local function end_attempt(run, waited)
   local t = tenant(run.tenant)
-  local actual = now - run.at
+  local actual = math.max(0, now - run.at - (waited or 0))
   charge(t, actual - run.charged)
   t.owed = t.owed - run.charged - (run.at - SINCE)
   learn(t, actual)
