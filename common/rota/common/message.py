@@ -107,9 +107,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     attempt: int  # 1 for the first; 0 if it was cancelled before that
     worker: str  # who ran it, or who held the lease that ended
-    took_ms: int = (
-        0  # from its begin to its end by its worker's monotonic clock; if lost: from its claim
-    )
+    # From the attempt's begin to its end, by its worker's monotonic clock; if lost, from its claim.
+    took_ms: int = 0
     next_ms: int = 0  # for `retrying`: the rest before the next attempt, in milliseconds
     error: Failure | None = None
     beside: bool = False  # as in the request
