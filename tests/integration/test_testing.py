@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -280,6 +280,19 @@ async def test_child_processes_are_spared(server: EmbeddedStore) -> None:
     jobs = {"child": {"handler": "orders.child", "at": "2030-01-01 00:00"}}
     async with shop(server, jobs) as (rota, _):
         assert "orders.child" == (await rota.run("acme/child")).result
+
+
+async def test_the_time_of_a_triggered_run(server: EmbeddedStore) -> None:
+    """A run that the test asks for is due when it was asked for, for its handler and the test."""
+    made, seen = Shop(), []
+    made.jobs.handler("orders.due")(lambda ctx: seen.append(ctx.due))
+    jobs = {"due": {"handler": "orders.due", "at": "2030-01-01 00:00"}}
+    async with Rota(config(jobs), made.jobs, store=server) as rota:
+        await rota.advance("1h30m")
+        first, second = await rota.run("acme/due"), await rota.run("acme/due")
+
+        assert [START + timedelta(minutes=90), first.due] == [first.due, seen[0]]
+        assert [START + timedelta(minutes=90, milliseconds=1), second.due] == [second.due, seen[1]]
 
 
 async def test_what_never_ends(server: EmbeddedStore) -> None:

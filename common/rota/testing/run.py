@@ -17,7 +17,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     job: str  # the job's name within the tenant
     outcome: str  # succeeded, dead or cancelled
     attempts: int
-    due: datetime | None  # aware, UTC; None if it was triggered
+    due: datetime | None  # as `ctx.due`: when it was due, or triggered; UTC; None for a call
     ended: datetime  # the same
     result: Any = None  # what the handler returned, as callers get it
     errors: list[Failure] = []  # of the attempts that failed, in order
@@ -62,7 +62,7 @@ class Runs:
         if completion.outcome == "retrying":
             return
         del self._errors[run_id]
-        due_ms = job_ids.due_of(run_id.partition(":")[2])
+        due_ms = job_ids.due_of(run_id.partition(":")[2].removeprefix("manual-"))
         result = self.results.pop(run_id, b"")
         self.ended.append(
             Run(
