@@ -295,11 +295,33 @@ async def test_the_time_of_a_triggered_run(server: EmbeddedStore) -> None:
         assert [START + timedelta(minutes=90, milliseconds=1), second.due] == [second.due, seen[1]]
 
 
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"handler": "nobody.serves"},
+        {"phases": [{"handler": "orders.import"}, {"handler": "nobody.serves"}]},
+        {"handler": "orders.fan"},  # its tasks
+    ],
+)
+async def test_a_handler_that_nobody_has(server: EmbeddedStore, job: dict[str, Any]) -> None:
+    """A run that can't end is not begun: its handler is named at once, and no time passes."""
+    made = Shop()
+    made.jobs.planner("orders.fan", tasks="nobody.serves")(made.plan)
+    jobs = {"odd": {"cron": "0 3 * * *", **job}}
+    async with Rota(config(jobs), made.jobs, store=server) as rota:
+        with pytest.raises(NotFound, match=r"acme/odd: no handler is named nobody\.serves in "):
+            await rota.run("acme/odd")
+
+        assert START == rota.now
+        assert [] == made.seen
+
+
 async def test_what_never_ends(server: EmbeddedStore) -> None:
-    """A run that can't end is told of at once, and why."""
-    jobs = {"odd": {"handler": "nobody.serves", "at": "2030-01-01 00:00"}}
+    """A run that waits for a handler for failures that nobody has is told of, and why."""
+    failing = {"handler": "orders.import", "args": {"source": "none"}}
+    jobs = {"odd": {"at": "2030-01-01 00:00", **failing, "on_failure": "nobody.serves"}}
     async with shop(server, jobs) as (rota, _):
-        with pytest.raises(Stuck, match=r"no handler .* is registered: nobody\.serves"):
+        with pytest.raises(Stuck, match=r"waits: no handler .* is registered: nobody\.serves"):
             await rota.run("acme/odd")
 
 
