@@ -1,6 +1,7 @@
 """`rota.testing`: what a user's test does with it, on the real store and with the real parts."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -53,13 +54,15 @@ class Shop:
         """Would run in a child process."""
         return ctx.handler
 
-    async def plan(self, ctx: Context, count: int = 5) -> AsyncIterator[TaskSpec]:
-        """Plan tasks."""
-        for number in range(count):
+    async def plan(self, ctx: Context, count: int = 5, dead: int = 0) -> AsyncIterator[TaskSpec]:
+        """Plan tasks, the last ones of which fail if there are `dead` ones."""
+        for number in [*range(count), *range(100, 100 + dead)]:
             yield TaskSpec(key=str(number), size=1, args={"number": number})
 
     async def task(self, ctx: Context, parts: list[dict[str, int]]) -> None:
-        """Keep which parts were done."""
+        """Keep which parts were done; those from 100 on can't be."""
+        if parts[0]["number"] >= 100:
+            raise Fatal(f"there is no part {parts[0]['number']}")
         self.seen += [f"part {part['number']}" for part in parts]
 
     @property
@@ -123,6 +126,23 @@ async def test_failures_are_shown(server: EmbeddedStore) -> None:
         assert ("dead", "Fatal") == (run.outcome, run.error.kind)
         with pytest.raises(AssertionError, match=r'in import_orders\n.*raise Fatal\("there is no'):
             run.check()
+
+
+async def test_a_dead_task_is_shown(server: EmbeddedStore) -> None:
+    """A run with dead tasks shows the traceback of the first of them, and how many there are."""
+    jobs = {"split": {"handler": "orders.plan", "cron": "0 0 2 1 *", "args": {"dead": 3}}}
+    async with shop(server, jobs) as (rota, _):
+        run = await rota.run("acme/split")
+
+        assert run.dead_task is not None
+        assert f"{run.job_id}#1.6" == run.dead_task.job_id
+        with pytest.raises(AssertionError) as raised:
+            run.check()
+        text = str(raised.value)
+        assert "TasksFailed: 3 of 8 tasks are dead" in text
+        assert ["there is no part 100"] == re.findall("Fatal: (.*)", text)
+        assert ", in task\n" in text
+        assert (await rota.run("acme/split", args={"dead": 0})).check().dead_task is None
 
 
 async def test_arguments_are_checked(server: EmbeddedStore) -> None:

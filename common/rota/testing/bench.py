@@ -13,6 +13,7 @@ from rota.common import message
 from rota.common.clock import Clock
 from rota.common.errors import RotaError
 from rota.common.job import Job
+from rota.common.message import Completion
 from rota.common.run import Claimed, Ended, Resting
 from rota.common.scripts import REGISTER
 from rota.common.store import Store
@@ -61,6 +62,7 @@ class Bench:
         store: Store,
         concurrency: int,
         results: dict[str, bytes],
+        dead_tasks: dict[str, Completion],
         seed: int,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -68,6 +70,7 @@ class Bench:
         self._jobs, self._store, self._clock, self._log = Inline(jobs), store, clock, log
         self._concurrency = concurrency
         self._results = results  # what handlers returned, by job_id
+        self._dead_tasks = dead_tasks  # the first of each run, by the job_id of that
         self._threads = ThreadPoolExecutor(thread_name_prefix="handler")
         self._scribe = Scribe(store=store, log=log)
         self.naps = Naps()
@@ -196,6 +199,9 @@ class Bench:
         if isinstance(report, Ended):
             if report.result:
                 self._results[held.run.job_id] = report.result
+            if report.outcome == "dead" and message.decode_request(held.run.body).task:
+                run_id, _, _ = held.run.job_id.rpartition("#")
+                self._dead_tasks.setdefault(run_id, message.decode_completion(report.completion))
             self._ended.append(report)
         elif report is not None:
             self._resting.append(report)

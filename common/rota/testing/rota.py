@@ -73,6 +73,7 @@ class Rota:
             store=self._timetable.store,
             concurrency=concurrency,
             results=self._runs.results,
+            dead_tasks=self._runs.dead_tasks,
             seed=seed,
             clock=self._clock,
             log=self._log,
