@@ -1,10 +1,11 @@
 """`rota.testing`: what a user's test does with it, on the real store and with the real parts."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -53,13 +54,15 @@ class Shop:
         """Would run in a child process."""
         return ctx.handler
 
-    async def plan(self, ctx: Context, count: int = 5) -> AsyncIterator[TaskSpec]:
-        """Plan tasks."""
-        for number in range(count):
+    async def plan(self, ctx: Context, count: int = 5, dead: int = 0) -> AsyncIterator[TaskSpec]:
+        """Plan tasks, the last ones of which fail if there are `dead` ones."""
+        for number in [*range(count), *range(100, 100 + dead)]:
             yield TaskSpec(key=str(number), size=1, args={"number": number})
 
     async def task(self, ctx: Context, parts: list[dict[str, int]]) -> None:
-        """Keep which parts were done."""
+        """Keep which parts were done; those from 100 on can't be."""
+        if parts[0]["number"] >= 100:
+            raise Fatal(f"there is no part {parts[0]['number']}")
         self.seen += [f"part {part['number']}" for part in parts]
 
     @property
@@ -123,6 +126,23 @@ async def test_failures_are_shown(server: EmbeddedStore) -> None:
         assert ("dead", "Fatal") == (run.outcome, run.error.kind)
         with pytest.raises(AssertionError, match=r'in import_orders\n.*raise Fatal\("there is no'):
             run.check()
+
+
+async def test_a_dead_task_is_shown(server: EmbeddedStore) -> None:
+    """A run with dead tasks shows the traceback of the first of them, and how many there are."""
+    jobs = {"split": {"handler": "orders.plan", "cron": "0 0 2 1 *", "args": {"dead": 3}}}
+    async with shop(server, jobs) as (rota, _):
+        run = await rota.run("acme/split")
+
+        assert run.dead_task is not None
+        assert f"{run.job_id}#1.6" == run.dead_task.job_id
+        with pytest.raises(AssertionError) as raised:
+            run.check()
+        text = str(raised.value)
+        assert "TasksFailed: 3 of 8 tasks are dead" in text
+        assert ["there is no part 100"] == re.findall("Fatal: (.*)", text)
+        assert ", in task\n" in text
+        assert (await rota.run("acme/split", args={"dead": 0})).check().dead_task is None
 
 
 async def test_arguments_are_checked(server: EmbeddedStore) -> None:
@@ -282,11 +302,46 @@ async def test_child_processes_are_spared(server: EmbeddedStore) -> None:
         assert "orders.child" == (await rota.run("acme/child")).result
 
 
+async def test_the_time_of_a_triggered_run(server: EmbeddedStore) -> None:
+    """A run that the test asks for is due when it was asked for, for its handler and the test."""
+    made, seen = Shop(), []
+    made.jobs.handler("orders.due")(lambda ctx: seen.append(ctx.due))
+    jobs = {"due": {"handler": "orders.due", "at": "2030-01-01 00:00"}}
+    async with Rota(config(jobs), made.jobs, store=server) as rota:
+        await rota.advance("1h30m")
+        first, second = await rota.run("acme/due"), await rota.run("acme/due")
+
+        assert [START + timedelta(minutes=90), first.due] == [first.due, seen[0]]
+        assert [START + timedelta(minutes=90, milliseconds=1), second.due] == [second.due, seen[1]]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"handler": "nobody.serves"},
+        {"phases": [{"handler": "orders.import"}, {"handler": "nobody.serves"}]},
+        {"handler": "orders.fan"},  # its tasks
+    ],
+)
+async def test_a_handler_that_nobody_has(server: EmbeddedStore, job: dict[str, Any]) -> None:
+    """A run that can't end is not begun: its handler is named at once, and no time passes."""
+    made = Shop()
+    made.jobs.planner("orders.fan", tasks="nobody.serves")(made.plan)
+    jobs = {"odd": {"cron": "0 3 * * *", **job}}
+    async with Rota(config(jobs), made.jobs, store=server) as rota:
+        with pytest.raises(NotFound, match=r"acme/odd: no handler is named nobody\.serves in "):
+            await rota.run("acme/odd")
+
+        assert START == rota.now
+        assert [] == made.seen
+
+
 async def test_what_never_ends(server: EmbeddedStore) -> None:
-    """A run that can't end is told of at once, and why."""
-    jobs = {"odd": {"handler": "nobody.serves", "at": "2030-01-01 00:00"}}
+    """A run that waits for a handler for failures that nobody has is told of, and why."""
+    failing = {"handler": "orders.import", "args": {"source": "none"}}
+    jobs = {"odd": {"at": "2030-01-01 00:00", **failing, "on_failure": "nobody.serves"}}
     async with shop(server, jobs) as (rota, _):
-        with pytest.raises(Stuck, match=r"no handler .* is registered: nobody\.serves"):
+        with pytest.raises(Stuck, match=r"waits: no handler .* is registered: nobody\.serves"):
             await rota.run("acme/odd")
 
 

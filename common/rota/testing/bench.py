@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
@@ -12,6 +12,8 @@ from structlog.typing import FilteringBoundLogger
 from rota.common import message
 from rota.common.clock import Clock
 from rota.common.errors import RotaError
+from rota.common.job import Job
+from rota.common.message import Completion
 from rota.common.run import Claimed, Ended, Resting
 from rota.common.scripts import REGISTER
 from rota.common.store import Store
@@ -60,6 +62,7 @@ class Bench:
         store: Store,
         concurrency: int,
         results: dict[str, bytes],
+        dead_tasks: dict[str, Completion],
         seed: int,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -67,6 +70,7 @@ class Bench:
         self._jobs, self._store, self._clock, self._log = Inline(jobs), store, clock, log
         self._concurrency = concurrency
         self._results = results  # what handlers returned, by job_id
+        self._dead_tasks = dead_tasks  # the first of each run, by the job_id of that
         self._threads = ThreadPoolExecutor(thread_name_prefix="handler")
         self._scribe = Scribe(store=store, log=log)
         self.naps = Naps()
@@ -119,6 +123,21 @@ class Bench:
         names = [handler.name for handler in handlers]
         values = (ID, _FOR_EVER_MS, message.encode(info), *names)
         await self._store.ask([(REGISTER, group, values) for group in self._groups])
+
+    @property
+    def handlers(self) -> Collection[str]:
+        """Return the names of the handlers."""
+        return self._jobs.handlers.keys()
+
+    def unserved(self, job: Job) -> list[str]:
+        """Return the handlers that the phases of a job need, and their tasks, and that nobody has.
+
+        The one for failures is none of these: most runs never need it.
+        """
+        known = self._jobs.handlers
+        called = [job.handler, *(phase.handler for phase in job.phases)]
+        tasks = [known[name].tasks for name in called if name in known and known[name].tasks]
+        return [name for name in dict.fromkeys([*called, *tasks]) if name not in known]
 
     async def work(self) -> None:
         """Carry out all that there is.
@@ -180,6 +199,9 @@ class Bench:
         if isinstance(report, Ended):
             if report.result:
                 self._results[held.run.job_id] = report.result
+            if report.outcome == "dead" and message.decode_request(held.run.body).task:
+                run_id, _, _ = held.run.job_id.rpartition("#")
+                self._dead_tasks.setdefault(run_id, message.decode_completion(report.completion))
             self._ended.append(report)
         elif report is not None:
             self._resting.append(report)

@@ -73,6 +73,7 @@ class Rota:
             store=self._timetable.store,
             concurrency=concurrency,
             results=self._runs.results,
+            dead_tasks=self._runs.dead_tasks,
             seed=seed,
             clock=self._clock,
             log=self._log,
@@ -161,10 +162,11 @@ class Rota:
         """Run TENANT/JOB now, whatever its schedule, and return how that ended.
 
         `args` replace those of the configuration that have the same names. The clock moves over the
-        rests between attempts; what falls due meanwhile is run, too. Raises `NotFound`, `Refused`
-        if a run of the job is under way, and `Stuck` if it has not ended `within` this time.
+        rests between attempts; what falls due meanwhile is run, too. Raises `NotFound` if there is
+        no such job, or none of the `jobs` has a handler of its phases, `Refused` if a run of it is
+        under way, and `Stuck` if it has not ended `within` this time.
         """
-        job = self._job(ref)
+        job = self._served(self._job(ref))
         job = replace(job, args={**job.args, **(args or {})})
         with self._alone():
             await self._settle()
@@ -270,11 +272,19 @@ class Rota:
         known = ", ".join(job.ref for job in self._config.jobs[:10])
         raise NotFound(f"no job {ref} is configured; there are {known or 'none'}")
 
+    def _served(self, job: Job) -> Job:
+        if unserved := self._bench.unserved(job):
+            known = ", ".join(sorted(self._bench.handlers)[:10]) or "none"
+            raise NotFound(
+                f"{job.ref}: no handler is named {', '.join(unserved)} in the jobs that Rota was"
+                f" given; there are {known}"
+            )
+        return job
+
     async def _why(self, job: Job, run_id: str) -> str:
         key = keys.run(job.group, run_id)
         state = await self._link.command("HGET", key, "state") or b"gone"
-        if state == b"held":
-            return (
-                f"{run_id} waits: no handler of its phase is registered: {', '.join(job.handlers)}"
-            )
+        unserved = [name for name in job.handlers if name not in self._bench.handlers]
+        if unserved and state in (b"held", b"queued"):
+            return f"{run_id} waits: no handler of this name is registered: {', '.join(unserved)}"
         return f"{run_id} has not ended in time, and is {state.decode()}"

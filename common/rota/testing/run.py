@@ -17,10 +17,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     job: str  # the job's name within the tenant
     outcome: str  # succeeded, dead or cancelled
     attempts: int
-    due: datetime | None  # aware, UTC; None if it was triggered
+    due: datetime | None  # as `ctx.due`: when it was due, or triggered; UTC; None for a call
     ended: datetime  # the same
     result: Any = None  # what the handler returned, as callers get it
     errors: list[Failure] = []  # of the attempts that failed, in order
+    dead_task: Completion | None = None  # the first of its tasks that died, with its `error`
 
     @property
     def ref(self) -> str:
@@ -39,10 +40,23 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
     def text(self) -> str:
-        """Return it for people, with the traceback of each attempt that failed."""
-        times = "attempt" if self.attempts == 1 else "attempts"
-        said = [each.traceback.rstrip() or f"{each.kind}: {each.message}" for each in self.errors]
-        return "\n".join([f"{self.job_id} {self.outcome} after {self.attempts} {times}", *said])
+        """Return it for people: the traceback of each attempt that failed, and of a dead task."""
+        lines = [_headline(self, self.attempts), *map(_said, self.errors)]
+        if self.dead_task and self.dead_task.error:
+            lines += [
+                _headline(self.dead_task, self.dead_task.attempt),
+                _said(self.dead_task.error),
+            ]
+        return "\n".join(lines)
+
+
+def _headline(ended: Run | Completion, attempts: int) -> str:
+    times = "attempt" if attempts == 1 else "attempts"
+    return f"{ended.job_id} {ended.outcome} after {attempts} {times}"
+
+
+def _said(error: Failure) -> str:
+    return error.traceback.rstrip() or f"{error.kind}: {error.message}"
 
 
 class Runs:
@@ -51,6 +65,7 @@ class Runs:
     def __init__(self) -> None:
         self.ended: list[Run] = []
         self.results: dict[str, bytes] = {}  # of runs whose end is not heard of yet, by job_id
+        self.dead_tasks: dict[str, Completion] = {}  # the first of each of these runs
         self._errors: dict[str, list[Failure]] = {}
 
     def heard(self, _group: str, completion: Completion, at_ms: int) -> None:
@@ -62,7 +77,7 @@ class Runs:
         if completion.outcome == "retrying":
             return
         del self._errors[run_id]
-        due_ms = job_ids.due_of(run_id.partition(":")[2])
+        due_ms = job_ids.due_of(run_id.partition(":")[2].removeprefix("manual-"))
         result = self.results.pop(run_id, b"")
         self.ended.append(
             Run(
@@ -75,6 +90,7 @@ class Runs:
                 ended=clock.utc(at_ms),
                 result=msgspec.msgpack.decode(result) if result else None,
                 errors=errors,
+                dead_task=self.dead_tasks.pop(run_id, None),
             )
         )
 

@@ -23,6 +23,7 @@ from rota.scheduler.view import LiveView, PlainView
 
 _WORKER_GRACE = 5  # seconds that running work may take when `sched dev` ends
 _LAST_WORDS = 20  # lines of a worker's log that are shown when it has ended by itself
+_LONGEST_LINE = 1024 * 1024  # bytes
 _CONFIGS = ("rota.yaml", "rota.yml", "config")
 
 
@@ -105,6 +106,7 @@ class Dev:
         self._readers: list[asyncio.Task[None]] = []
         self._said: dict[int, deque[str]] = {}  # the last lines of each worker's log, by pid
         self.last_words: deque[str] = deque()  # of the worker that ended
+        self.worker_code = 0  # its exit code
 
     def _banner(self, config: Config) -> str:
         return (
@@ -131,8 +133,9 @@ class Dev:
         await asyncio.wait([*waits, scheduler], return_when=asyncio.FIRST_COMPLETED)
         ended = [worker for worker in self._workers if worker.returncode is not None]
         if ended:
-            self._log.error("worker_ended", exit_code=ended[0].returncode)
-            self.last_words = self._said.get(ended[0].pid, self.last_words)
+            self.worker_code = ended[0].returncode or 0
+            self._log.error("worker_ended", exit_code=self.worker_code)
+            self.last_words = self._said[ended[0].pid]
 
     async def stop(self) -> None:
         """Stop workers first: what they finish, the scheduler still hears."""
@@ -151,7 +154,8 @@ class Dev:
     async def _start_worker(self) -> None:
         command = ("-m", "rota.worker", "run", "--app", self._options.app)
         flags = ("--concurrency", str(self._options.concurrency), "--grace", f"{_WORKER_GRACE}s")
-        shown = "auto" if self._view is None else "text"
+        plain = self._view is None
+        shown = "text" if not plain or sys.stderr.isatty() else "auto"
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
@@ -164,26 +168,39 @@ class Dev:
                 "ROTA_DURABILITY": "standard",  # a store in memory is never strict
             },
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=None if self._view is None else asyncio.subprocess.DEVNULL,
-            stderr=None if self._view is None else asyncio.subprocess.PIPE,
+            stdout=None if plain else asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
             start_new_session=True,  # Ctrl-C is for us; we stop the worker in order
             preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
         self._workers.append(worker)
+        said = self._said[worker.pid] = deque(maxlen=_LAST_WORDS)
         if worker.stderr is not None:
-            said = self._said[worker.pid] = deque(maxlen=_LAST_WORDS)
             self._readers.append(asyncio.create_task(self._read(worker.stderr, said)))
 
     async def _read(self, stream: asyncio.StreamReader, said: deque[str]) -> None:
-        while line := await stream.readline():
+        while line := await _line(stream):
             text = line.decode(errors="replace")
             said.append(text.rstrip())
-            self._board.write(text)
+            if self._view:
+                self._board.write(text)
+            else:
+                sys.stderr.write(text)
+                sys.stderr.flush()
 
     def _heard(self, group: str, completion: Completion, at_ms: int) -> None:
         self._board.heard(group, completion, at_ms)
         if self._plain is not None:
             self._plain.heard(group, completion, at_ms)
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """Return the next line; of one that is too long, that it was left out."""
+    try:
+        return await stream.readline()
+    except ValueError:  # the worker must go on, so the rest is to be read
+        return b"(a line that is too long)\n"
 
 
 def _sched() -> str:
@@ -198,6 +215,8 @@ def run(chosen: DevOptions, config: Config) -> int:
     with EmbeddedStore() as store:
         dev = Dev(chosen, config, store, board=board, live=live, log=logger)
         code = command.run_daemon(dev, logger)
+    if code and dev.worker_code == UsageError.exit_code:
+        raise UsageError("\n".join(dev.last_words))  # below the log, where it would be overlooked
     if live and code:
         raise RotaError("\n".join(dev.last_words or board.notes))
     return code
