@@ -217,6 +217,7 @@ local function resume(id)
   for _, part in ipairs(PARTS) do call('PERSIST', P .. part .. id) end
   local todo, again, f = P .. ':todo:' .. id, P .. ':again:' .. id, fan_of(id)
   if not f or not f.whole then return false end
+  call('HSET', record, 'at', NOW)  -- what goes on at once, with its tasks, begins now
   f.dead, f.stop = f.dead - call('ZCARD', again), false
   call('HSET', f.key, 'dead', f.dead, 'short', 0)
   call('ZUNIONSTORE', todo, 2, todo, again)
