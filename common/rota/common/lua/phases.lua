@@ -82,6 +82,7 @@ function far.goes_on(run, outcome, completion)
   local r = call('HMGET', record, 'failure', 'body', 'handler', 'attempts')
   if r[1] and outcome ~= 'cancelled' then
     outcome, completion = 'dead', r[1]  -- that was the handler for it
+    run.attempt = told(completion).attempt
   elseif outcome == 'dead' then
     local last, handler, attempts = called_in(r[2])
     if last then
