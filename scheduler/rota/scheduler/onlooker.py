@@ -49,11 +49,10 @@ class Onlooker(Loop):
             return None
         except StoreError as error:
             silent = self._clock.monotonic() - self._heard_at
-            if silent < _PATIENCE:
-                raise
-            text = f"gave up after {silent:.0f} s, {self._job_id} may go on: {error}"
-            self._end.set_exception(type(error)(text))
-            return None
+            if silent >= _PATIENCE and not self._end.done():
+                text = f"gave up after {silent:.0f} s, {self._job_id} may go on: {error}"
+                self._end.set_exception(type(error)(text))
+            raise
         self._heard_at = self._clock.monotonic()
         self._show(run)
         if run.over:
