@@ -97,6 +97,7 @@ async def test_completions_of_a_silent_worker(store: Store) -> None:
     lost = Failure(kind="WorkerLost", message="the lease ended without a renewal")
 
     assert LEASE_MS <= last.took_ms < LEASE_MS + 5_000
+    assert 2 * LEASE_MS <= last.run_ms < 2 * LEASE_MS + 10_000
     assert ("retrying", 1) == (first.outcome, first.attempt)
     assert last == Completion(
         job_id=taken[0].job_id,
@@ -106,6 +107,7 @@ async def test_completions_of_a_silent_worker(store: Store) -> None:
         attempt=2,
         worker=WORKER,
         took_ms=last.took_ms,
+        run_ms=last.run_ms,
         error=lost,
     )
 

@@ -202,3 +202,10 @@ def test_journal(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     told = [msgspec.json.decode(line) for line in capfdbinary.readouterr().out.splitlines()]
 
     assert [False, True] == [each["progress"]["stalled"] for each in told]
+
+
+def test_whole_time() -> None:
+    """The time of a run is that of all its attempts and phases."""
+    (head, *_) = run_page.lines(run(None, first_ms=NOW - 5 * MINUTE))
+
+    assert f"{RUN}  running, attempt 1 of 3, 5m00s, by w1" == head

@@ -352,3 +352,31 @@ def test_backfill() -> None:
     assert "skipped: the job's last run was not over" in lines[3]
     assert f"13:00:00+01:00  backfilled as acme/import:backfill-7-{RUN[-16:]}" in lines[5]
     assert ["backfill", "the job's last run was not over"] == notes
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ({}, "phase 3, c, attempt 2"),
+        ({"outcome": "dead", "phase": 2}, "phase 2, b, attempt 2"),
+        ({"outcome": "dead"}, "attempt 2"),  # of which phase is not known
+        ({"outcome": "running", "ended_ms": 0, "phase": 2}, "phase 2, b, attempt 2"),
+        ({"outcome": "running", "ended_ms": 0}, "phase 1, orders.import, attempt 2"),
+        ({"outcome": "queued", "ended_ms": 0, "phase": 2, "attempts": 0}, "an earlier phase"),
+    ],
+)
+def test_phase_of_a_claim(over: dict[str, Any], expected: str) -> None:
+    """Of the last claim one reads for which phase it was."""
+    entry = run(**{"attempts": 2, "claimed_ms": DUE + MINUTE, "ended_ms": DUE + 2 * MINUTE} | over)
+
+    assert f"claimed by w1, for {expected}\n" in told(known(entry, each=PHASED)) + "\n"
+
+
+def test_claim_for_the_failure_handler() -> None:
+    """The last claim of a dead run that has one was for it: its time is not the attempt's."""
+    each = job(cron="0 2 * * *", on_failure=Phase(handler="mend"))
+    entry = run(outcome="dead", attempts=3, claimed_ms=DUE + MINUTE)
+    text = told(known(entry, each=each))
+
+    assert "claimed by w1, for on_failure, mend\n" in text
+    assert "died with attempt 3; the run took " in text

@@ -109,6 +109,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str  # who ran it, or who held the lease that ended
     # From the attempt's begin to its end, by its worker's monotonic clock; if lost, from its claim.
     took_ms: int = 0
+    # From the run's first start to its end, if other attempts or phases were before; by the store.
+    run_ms: int = 0
     next_ms: int = 0  # for `retrying`: the rest before the next attempt, in milliseconds
     error: Failure | None = None
     beside: bool = False  # as in the request
@@ -117,6 +119,11 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def ref(self) -> str:
         """Return `TENANT/JOB`."""
         return f"{self.tenant}/{self.job}"
+
+    @property
+    def whole_ms(self) -> int:
+        """Return how long the run took; of an attempt that others follow, how long that one did."""
+        return self.run_ms or self.took_ms
 
 
 class _Step(msgspec.Struct, frozen=True, array_like=True):

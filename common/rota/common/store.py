@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import getrandbits
 from typing import Any, NamedTuple, cast
 
+import msgspec
+
 from rota.common import exchange, keys, message
 from rota.common.epochs import Epochs
 from rota.common.errors import StoreUnavailable
@@ -270,4 +272,7 @@ def _by_group(runs: Iterable[Claimed]) -> dict[str, list[Claimed]]:
 
 
 def _completion(fields: dict[bytes, bytes]) -> tuple[Completion, int]:
-    return message.decode_completion(fields[b"completion"]), int(fields[b"at"])
+    told, at_ms = message.decode_completion(fields[b"completion"]), int(fields[b"at"])
+    if b"first" in fields and told.outcome != "retrying":
+        told = msgspec.structs.replace(told, run_ms=max(0, at_ms - int(fields[b"first"])))
+    return told, at_ms

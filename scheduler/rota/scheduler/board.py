@@ -43,7 +43,7 @@ class Board:
             line.failed += 1
             self.failed += 1
         line.last, line.outcome = completion.job, completion.outcome
-        line.took_ms, line.at_ms = completion.took_ms, at_ms
+        line.took_ms, line.at_ms = completion.whole_ms, at_ms
 
     @property
     def tenants_seen(self) -> int:

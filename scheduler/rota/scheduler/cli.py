@@ -85,7 +85,9 @@ def dev(
             "--app", metavar="MODULE", help="Module of the handlers; jobs.py if not given."
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=16, help="How many workers.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=16, help="How many workers. One that ends, ends all.")
+    ] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="The most runs at a time, each.")] = 16,
 ) -> None:
     """Try it all in one command: a store in memory, a scheduler, a worker and a live view."""

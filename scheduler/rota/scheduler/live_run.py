@@ -106,7 +106,7 @@ async def read(job_id: str, link: Link) -> LiveRun:
         job_id=job_id,
         group=found.group,
         entry=entries[0],
-        attempts=int(record.get("attempts", 0)),
+        attempts=_most(record, entries[0]),
         phase=history.phase_of(found.job, entries[0]),
         tasks=await fan_out.counts(found.group, job_id, link),
         mark=progress.mark(record.get("progress", b"")),
@@ -114,6 +114,13 @@ async def read(job_id: str, link: Link) -> LiveRun:
         noted_ms=int(record.get("noted", 0)),
         now_ms=await link.now_ms(keys.root(found.group)),
     )
+
+
+def _most(record: dict[str, bytes], entry: Attempts) -> int:
+    """Return how many attempts there may be: of a dead run in the phase that failed."""
+    if entry.ended_ms and "failed" in record:
+        return int(msgspec.msgpack.decode(record["failed"])[2])
+    return int(record.get("attempts", 0))
 
 
 def _tallies(packed: bytes) -> list[Tally]:

@@ -1,4 +1,4 @@
-"""Looks at one run each second until it is over."""
+"""Looks at one run each second until it is over, or the store has been away for too long."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,19 +6,22 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from rota.common.errors import NotFound, RotaError
+from rota.common.clock import Clock, SystemClock
+from rota.common.errors import NotFound, RotaError, StoreError
 from rota.common.link import Link
 from rota.common.service import Loop
 from rota.scheduler import live_run
 from rota.scheduler.live_run import LiveRun
 
 _PERIOD = 1.0  # seconds
+_PATIENCE = 30.0  # seconds without the store after which it is given up
 
 
 class Onlooker(Loop):
-    """Shows a run again and again; while the store is away it waits."""
+    """Shows a run again and again; while the store is away it waits, for 30 s at most."""
 
     interruptible = True
+    longest_pause = 1.0  # people wait
 
     def __init__(
         self,
@@ -27,11 +30,14 @@ class Onlooker(Loop):
         link: Link,
         show: Callable[[LiveRun], None],
         log: FilteringBoundLogger,
+        clock: Clock,
     ) -> None:
         super().__init__(log=log)
         self._job_id = job_id
         self._link = link
         self._show = show
+        self._clock = clock
+        self._heard_at = clock.monotonic()  # when the store answered last
         self._end: asyncio.Future[LiveRun] = asyncio.get_running_loop().create_future()
 
     async def turn(self) -> float | None:
@@ -41,6 +47,13 @@ class Onlooker(Loop):
         except NotFound as error:
             self._end.set_exception(error)
             return None
+        except StoreError as error:
+            silent = self._clock.monotonic() - self._heard_at
+            if silent >= _PATIENCE and not self._end.done():
+                text = f"gave up after {silent:.0f} s, {self._job_id} may go on: {error}"
+                self._end.set_exception(type(error)(text))
+            raise
+        self._heard_at = self._clock.monotonic()
         self._show(run)
         if run.over:
             self._end.set_result(run)
@@ -48,7 +61,10 @@ class Onlooker(Loop):
         return _PERIOD
 
     async def end(self) -> LiveRun:
-        """Return the run when it is over; raises `NotFound` if the store knows nothing of it."""
+        """Return the run when it is over.
+
+        Raises `NotFound` if the store knows nothing of it, `StoreError` if that is away for long.
+        """
         failure = asyncio.create_task(self.failed.wait())
         either: list[asyncio.Future[Any]] = [self._end, failure]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -62,7 +78,7 @@ async def follow(
     job_id: str, link: Link, show: Callable[[LiveRun], None], log: FilteringBoundLogger
 ) -> LiveRun:
     """Show a run until it is over; return it as it is then."""
-    onlooker = Onlooker(job_id, link=link, show=show, log=log)
+    onlooker = Onlooker(job_id, link=link, show=show, log=log, clock=SystemClock())
     await onlooker.start()
     try:
         return await onlooker.end()

@@ -28,8 +28,9 @@ def head(run: LiveRun) -> str:
     if entry.attempts:
         of = f" of {run.attempts}" if run.attempts else ""
         parts.append(f"attempt {entry.attempts}{of}")
-    if entry.claimed_ms and entry.outcome not in ("queued", "held", "retrying"):
-        parts.append(span(max(0, (entry.ended_ms or run.now_ms) - entry.claimed_ms)))
+    began_ms = entry.first_ms or entry.claimed_ms
+    if began_ms and entry.outcome not in ("queued", "held", "retrying"):
+        parts.append(span(max(0, (entry.ended_ms or run.now_ms) - began_ms)))
     parts += [f"by {entry.worker}"] if entry.worker else []
     parts += [run.phase] if run.phase else []
     parts += [reason(entry)] if reason(entry) else []

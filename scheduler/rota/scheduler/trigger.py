@@ -27,7 +27,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     outcome: str  # succeeded, dead or cancelled
     attempt: int
-    took_ms: int
+    took_ms: int  # with all its attempts and phases
     worker: str
     result: Any = None  # what the handler returned
     error: Failure | None = None
@@ -68,7 +68,7 @@ async def start(
         job_id=run_id,
         outcome=completion.outcome,
         attempt=completion.attempt,
-        took_ms=completion.took_ms,
+        took_ms=completion.whole_ms,
         worker=completion.worker,
         result=msgspec.msgpack.decode(result) if result else None,
         error=completion.error,

@@ -28,7 +28,7 @@ class PlainView:
         )
         sys.stdout.write(
             f"{clock.iso(at_ms)}  {group}  {completion.ref}  {completion.outcome}"
-            f"  {completion.took_ms}ms{output.printable(reason)}\n"
+            f"  {completion.whole_ms}ms{output.printable(reason)}\n"
         )
         sys.stdout.flush()
 

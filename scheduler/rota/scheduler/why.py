@@ -209,10 +209,32 @@ def _run(history: History, entry: Attempts) -> list[str]:
     lines += [f"  an attempt failed: {': '.join(filter(None, each))}" for each in before]
     if entry.claimed_ms > entry.first_ms:
         lines.append(
-            f"{shown(entry.claimed_ms)}  claimed by {entry.worker}, for attempt {entry.attempts}"
+            f"{shown(entry.claimed_ms)}  claimed by {entry.worker}, for {_purpose(history, entry)}"
         )
     lines += [f"  the last attempt failed: {': '.join(filter(None, each))}" for each in final]
     return [*lines, _end(history, entry)]
+
+
+def _mended(history: History, entry: Attempts) -> str:
+    """Return which handler for failures was called last; empty if none was."""
+    phase = history.job.on_failure if history.job else None
+    return phase.handler if phase and (entry.outcome == "dead" or entry.mending) else ""
+
+
+def _purpose(history: History, entry: Attempts) -> str:
+    """Return what a run was claimed for last."""
+    if not entry.ended_ms and not entry.attempts:
+        return "an earlier phase"
+    if handler := _mended(history, entry):
+        return f"on_failure, {handler}"
+    job = history.job
+    if job is None or not job.phases:
+        return f"attempt {entry.attempts}"
+    number = entry.phase or (0 if entry.ended_ms else 1)
+    number = len(job.phases) + 1 if entry.outcome == "succeeded" else number
+    if not 0 < number <= len(job.phases) + 1:
+        return f"attempt {entry.attempts}"
+    return f"phase {number}, {job.calls[number - 1][0]}, attempt {entry.attempts}"
 
 
 def _ahead(entry: Attempts) -> str:
@@ -235,7 +257,7 @@ def _end(history: History, entry: Attempts) -> str:
         text += f" in {where},"
     if entry.attempts:
         text += f" with attempt {entry.attempts}"
-        if entry.claimed_ms:
+        if entry.claimed_ms and not _mended(history, entry):
             text += f", which took {span(max(0, entry.ended_ms - entry.claimed_ms))}"
         if entry.took_ms and entry.first_ms < entry.claimed_ms:
             text += f"; the run took {span(entry.took_ms)}"

@@ -82,6 +82,7 @@ function far.goes_on(run, outcome, completion)
   local r = call('HMGET', record, 'failure', 'body', 'handler', 'attempts')
   if r[1] and outcome ~= 'cancelled' then
     outcome, completion = 'dead', r[1]  -- that was the handler for it
+    run.attempt = told(completion).attempt
   elseif outcome == 'dead' then
     local last, handler, attempts = called_in(r[2])
     if last then
@@ -217,6 +218,7 @@ local function resume(id)
   for _, part in ipairs(PARTS) do call('PERSIST', P .. part .. id) end
   local todo, again, f = P .. ':todo:' .. id, P .. ':again:' .. id, fan_of(id)
   if not f or not f.whole then return false end
+  call('HSET', record, 'at', NOW)  -- what goes on at once, with its tasks, begins now
   f.dead, f.stop = f.dead - call('ZCARD', again), false
   call('HSET', f.key, 'dead', f.dead, 'short', 0)
   call('ZUNIONSTORE', todo, 2, todo, again)

@@ -25,7 +25,7 @@ elseif not r[3] or not r[4] then
 else
   local past = cmsgpack.unpack(call('HGET', record, 'past') or cmsgpack.pack({0, {}, 0}))
   call('HDEL', record, 'completion', 'result', 'rested', 'cancel', 'verdict', 'report',
-       'latest')
+       'latest', 'at')
   call('HSET', record, 'state', 'queued', 'attempt', 0, 'queued', now - (r[6] or 0) .. '',
        'past', cmsgpack.pack({0, {}, past[3] + 1}))
   call('PERSIST', record)

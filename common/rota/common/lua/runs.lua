@@ -152,11 +152,14 @@ local function fortune(slot, outcome, failures)
 end
 
 -- Tell who listens how an attempt of `run` ended, and for how long the run was queued: the latter is
--- told by what it follows from, as that costs the store less. Nobody listens for a task, or a call.
+-- told by what it follows from, as that costs the store less. `first` is told of a run that began
+-- with an earlier attempt, or phase. Nobody listens for a task, or a call.
 local function publish(run, completion)
   if is_task(run.id) or is_call(run.id) then return end
+  local first = run.past and cmsgpack.unpack(run.past)[1] or 0
+  local more = first > 0 and {'first', int(first)} or {}
   call('XADD', P .. ':done', 'MAXLEN', '~', DONE_CAP, '*', 'completion', completion, 'at', NOW,
-       'queued', run.queued or '', 'claimed', run.claimed or '')
+       'queued', run.queued or '', 'claimed', run.claimed or '', unpack(more))
 end
 
 -- End the run: free the job's slot, tell who waits, keep what is to be kept. The slot's fence is
