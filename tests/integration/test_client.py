@@ -207,6 +207,36 @@ async def test_caller_comes_back(url: str) -> None:
         await dying.close()
 
 
+async def test_key_of_one_whose_time_is_over(url: str) -> None:
+    """Who makes a call again with more time than its first caller had gets its reply."""
+    async with serving(url) as service, Client(url, group=GROUP) as client:
+        options: dict[str, Any] = {"tenant": "acme", "key": "n-17", "n": 9}
+        short = asyncio.create_task(client.call("orders.wait", timeout=0.5, **options))
+        await begun(service)
+        joins = asyncio.create_task(client.call("orders.wait", timeout=20, **options))
+        await asyncio.wait([short])
+        await begun(service, 2)
+        service.free.set()
+
+        assert isinstance(short.exception(), CallTimeout)
+        assert 9 == await asyncio.wait_for(joins, 8)
+        assert 9 == await client.call("orders.wait", **options)
+        assert 2 == len(service.begun)
+
+
+async def test_key_of_one_that_was_over(url: str) -> None:
+    """A client that gave a call up and makes it again hears of the second one, not of the first."""
+    async with serving(url) as service, Client(url, group=GROUP) as client:
+        options: dict[str, Any] = {"tenant": "acme", "key": "n-17", "n": 9}
+        with pytest.raises(CallTimeout):
+            await client.call("orders.wait", timeout=0.3, **options)
+        await probe.until(lambda: service.cancelled)
+        service.free.set()
+
+        assert 9 == await asyncio.wait_for(client.call("orders.wait", **options), 8)
+        assert 2 == len(service.begun)
+
+
 async def test_no_reply_wanted(url: str) -> None:
     """A call without a reply is accepted at once; who wants to know can wait for it later."""
     async with serving(url) as service, Client(url, group=GROUP) as client:
