@@ -126,7 +126,7 @@ async def test_planner(url: str, store: Store) -> None:
         with pytest.raises(CallTimeout):
             await client.call("orders.plan", tenant="acme", shops=20, timeout=0.5)
         planned = keys.run(GROUP, begun_tasks[0].partition("#")[0])
-        await probe.found(lambda: store.link.command("HGET", planned, "cancel"))
+        await probe.found(lambda: store.link.command("HGET", planned, "completion"))
         free.set()
         reply = await client.call("orders.plan", tenant="acme", shops=3)
 
@@ -151,7 +151,7 @@ async def test_caller_dies(url: str) -> None:
 async def test_no_worker(url: str) -> None:
     """A call to nobody ends in time, and is not carried out by who comes later."""
     async with Client(url, group=GROUP) as client:
-        with pytest.raises(CallTimeout):
+        with pytest.raises(CallTimeout, match=r"no live worker serves orders\.wait"):
             await client.call("orders.wait", tenant="acme", timeout=0.05)
         async with serving(url) as service:
             service.free.set()
@@ -269,6 +269,40 @@ async def test_group_of_a_tenant(url: str, store: Store) -> None:
         assert {"source": "eu", "orders": 1} == await client.call(
             "orders.load", tenant="acme", source="eu", limit=1
         )
+
+
+async def test_unknown_group(url: str, store: Store) -> None:
+    """Who writes the name of a group wrong hears of it at once."""
+    await store.link.command("SADD", keys.groups(), GROUP)
+    async with serving(url), Client(url, group=GROUP) as client:
+        with pytest.raises(NotFound, match="group gols: no configuration has it"):
+            await client.call("orders.load", tenant="acme", group="gols", source="eu", limit=1)
+
+        assert await client.call("orders.load", tenant="acme", source="eu", limit=1)
+
+
+async def test_unserved(url: str) -> None:
+    """A call of a handler that nobody serves says so when its time is over; no other call does."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        with pytest.raises(CallTimeout, match=r"no live worker serves orders\.lode$"):
+            await client.call("orders.lode", tenant="acme", timeout=0.05)
+        assert await client.call("orders.load", tenant="acme", source="eu", limit=1)
+        with pytest.raises(CallTimeout, match=r"no reply in 0\.05 s$"):
+            await client.call("orders.wait", tenant="acme", timeout=0.05)
+
+
+async def test_time_as_text(url: str) -> None:
+    """A time may be written as everywhere else; what can't be understood is refused."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        options: dict[str, Any] = {"tenant": "acme", "source": "eu", "limit": 1}
+
+        assert await client.call("orders.load", timeout="5s", **options)
+        job_id = await client.enqueue("orders.load", run_timeout="1m", expires="1h", **options)
+        assert await client.wait(job_id, timeout="5s")
+        wrong: Any
+        for wrong in ("soon", "", None, []):
+            with pytest.raises(UsageError):
+                await client.call("orders.load", timeout=wrong, **options)
 
 
 async def test_unsendable(url: str) -> None:

@@ -29,7 +29,7 @@ class Desk:
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
-        self._group = group
+        self.group = group
         self._calling = calling
         self._keep_ms = keep_ms
         self._clock = clock
@@ -84,7 +84,7 @@ class Desk:
         self._inbox.expect(pending)  # first: the reply may come before the answer
         try:
             found = await self._calling.attend(
-                self._group, self._inbox.name, [job_id], self._keep_ms
+                self.group, self._inbox.name, [job_id], self._keep_ms
             )
             if found.unknown:
                 raise NotFound(f"no call {job_id} is known, or no longer")
