@@ -305,6 +305,19 @@ async def test_time_as_text(url: str) -> None:
                 await client.call("orders.load", timeout=wrong, **options)
 
 
+async def test_due_when_called(url: str) -> None:
+    """A call is due when it was called, under a key or not, for its handler."""
+    jobs, clock = Jobs(), Clock()
+
+    @jobs.handler("orders.due")
+    async def due(ctx: Context) -> int:
+        return ctx.due_ms
+
+    async with working(url, jobs), Client(url, group=GROUP, clock=clock) as client:
+        for key in (None, "n-17"):
+            assert clock.now_ms() == await client.call("orders.due", tenant="acme", key=key)
+
+
 async def test_unsendable(url: str) -> None:
     """What can't be sent is refused here, with the reason."""
     async with Client(url, group=GROUP) as client:

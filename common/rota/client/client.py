@@ -119,6 +119,7 @@ class Client:
             run_ms=ms,
             attempts=attempts,
             in_time=True,
+            now_ms=self._clock.now_ms(),
         )
         keep_ms = max(_KEEP_BRIEFLY_MS if key is None else KEEP_MS, ms)
         run = run._replace(priority=priority, timeout_ms=ms, keep_ms=keep_ms)
@@ -153,6 +154,7 @@ class Client:
             run_ms=_milliseconds(run_timeout),
             attempts=attempts,
             in_time=False,
+            now_ms=self._clock.now_ms(),
         )
         within = _milliseconds(expires) if expires is not None else 0
         run = run._replace(priority=priority, timeout_ms=within, keep_ms=_KEEP_BRIEFLY_MS)
