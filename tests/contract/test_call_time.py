@@ -5,9 +5,11 @@ import pytest
 from rota.common import keys
 from rota.common.calling import Calling
 from rota.common.ledger import Attempts, Ledger, Outcome
+from rota.common.message import Failure
+from rota.common.run import Ended
 from rota.common.store import LEASE_MS, Store
 from tests.support import builders
-from tests.support.builders import GROUP, HANDLER
+from tests.support.builders import GROUP, HANDLER, WORKER
 from tests.support.called import INBOX, REF, SOON_MS, begin, call, end, replies
 
 
@@ -115,6 +117,46 @@ async def test_given_up_and_called_again(store: Store) -> None:
     (run,) = await begin(store, call())
 
     assert "completed" == await end(store, run)
+
+
+@pytest.mark.parametrize("way", ["waiting", "begun", "given up"])
+async def test_time_of_another(store: Store, way: str) -> None:
+    """A call that ended with its caller's time, begun or not, begins anew when it is made again."""
+    calling = Calling(store)
+    if way == "waiting":
+        await calling.place(GROUP, [call()])
+        await builders.register(store)
+        await builders.shift(store, SOON_MS)
+        await builders.claim(store)
+    else:
+        (run,) = await begin(store, call())
+        if way == "given up":
+            await calling.forgo(GROUP, INBOX, [run.job_id])
+        error = Failure(kind="Expired" if way == "begun" else "Cancelled")
+        body = builders.completion(run, "cancelled", beside=True, error=error)
+        await store.exchange(WORKER, [Ended(run, "cancelled", body, b"")], [], {})
+    (entry,) = await Ledger(store.link).of(GROUP, REF, 0)
+    words = await calling.place(GROUP, [call()])
+    (anew,) = (await builders.claim(store)).runs
+
+    assert isinstance(entry, Attempts)
+    assert ["Expired"] == [kind for kind, _ in entry.errors]
+    assert (["queued"], 1) == (words, anew.attempt)
+    assert way == "waiting" or "stale" == await end(store, run)
+    assert "completed" == await end(store, anew)
+    assert ["past"] == await calling.place(GROUP, [call()])
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "dead", "cancelled"])
+async def test_real_end(store: Store, outcome: str) -> None:
+    """A call that has a result, has failed or was cancelled by hand is not carried out again."""
+    (run,) = await begin(store, call())
+    kind = "Cancelled" if outcome == "cancelled" else "Expired"
+    error = None if outcome == "succeeded" else Failure(kind=kind)
+    body = builders.completion(run, outcome, beside=True, error=error)
+    await store.exchange(WORKER, [Ended(run, outcome, body, b"")], [], {})
+
+    assert ["past"] == await Calling(store).place(GROUP, [call()])
 
 
 @pytest.mark.parametrize("served", ["mail.send", HANDLER], ids=["unserved", "unclaimed"])

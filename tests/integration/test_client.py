@@ -126,7 +126,7 @@ async def test_planner(url: str, store: Store) -> None:
         with pytest.raises(CallTimeout):
             await client.call("orders.plan", tenant="acme", shops=20, timeout=0.5)
         planned = keys.run(GROUP, begun_tasks[0].partition("#")[0])
-        await probe.found(lambda: store.link.command("HGET", planned, "cancel"))
+        await probe.found(lambda: store.link.command("HGET", planned, "completion"))
         free.set()
         reply = await client.call("orders.plan", tenant="acme", shops=3)
 
@@ -151,7 +151,7 @@ async def test_caller_dies(url: str) -> None:
 async def test_no_worker(url: str) -> None:
     """A call to nobody ends in time, and is not carried out by who comes later."""
     async with Client(url, group=GROUP) as client:
-        with pytest.raises(CallTimeout):
+        with pytest.raises(CallTimeout, match=r"no live worker serves orders\.wait"):
             await client.call("orders.wait", tenant="acme", timeout=0.05)
         async with serving(url) as service:
             service.free.set()
@@ -207,6 +207,36 @@ async def test_caller_comes_back(url: str) -> None:
         await dying.close()
 
 
+async def test_key_of_one_whose_time_is_over(url: str) -> None:
+    """Who makes a call again with more time than its first caller had gets its reply."""
+    async with serving(url) as service, Client(url, group=GROUP) as client:
+        options: dict[str, Any] = {"tenant": "acme", "key": "n-17", "n": 9}
+        short = asyncio.create_task(client.call("orders.wait", timeout=0.5, **options))
+        await begun(service)
+        joins = asyncio.create_task(client.call("orders.wait", timeout=20, **options))
+        await asyncio.wait([short])
+        await begun(service, 2)
+        service.free.set()
+
+        assert isinstance(short.exception(), CallTimeout)
+        assert 9 == await asyncio.wait_for(joins, 8)
+        assert 9 == await client.call("orders.wait", **options)
+        assert 2 == len(service.begun)
+
+
+async def test_key_of_one_that_was_over(url: str) -> None:
+    """A client that gave a call up and makes it again hears of the second one, not of the first."""
+    async with serving(url) as service, Client(url, group=GROUP) as client:
+        options: dict[str, Any] = {"tenant": "acme", "key": "n-17", "n": 9}
+        with pytest.raises(CallTimeout):
+            await client.call("orders.wait", timeout=0.3, **options)
+        await probe.until(lambda: service.cancelled)
+        service.free.set()
+
+        assert 9 == await asyncio.wait_for(client.call("orders.wait", **options), 8)
+        assert 2 == len(service.begun)
+
+
 async def test_no_reply_wanted(url: str) -> None:
     """A call without a reply is accepted at once; who wants to know can wait for it later."""
     async with serving(url) as service, Client(url, group=GROUP) as client:
@@ -239,6 +269,53 @@ async def test_group_of_a_tenant(url: str, store: Store) -> None:
         assert {"source": "eu", "orders": 1} == await client.call(
             "orders.load", tenant="acme", source="eu", limit=1
         )
+
+
+async def test_unknown_group(url: str, store: Store) -> None:
+    """Who writes the name of a group wrong hears of it at once."""
+    await store.link.command("SADD", keys.groups(), GROUP)
+    async with serving(url), Client(url, group=GROUP) as client:
+        with pytest.raises(NotFound, match="group gols: no configuration has it"):
+            await client.call("orders.load", tenant="acme", group="gols", source="eu", limit=1)
+
+        assert await client.call("orders.load", tenant="acme", source="eu", limit=1)
+
+
+async def test_unserved(url: str) -> None:
+    """A call of a handler that nobody serves says so when its time is over; no other call does."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        with pytest.raises(CallTimeout, match=r"no live worker serves orders\.lode$"):
+            await client.call("orders.lode", tenant="acme", timeout=0.05)
+        assert await client.call("orders.load", tenant="acme", source="eu", limit=1)
+        with pytest.raises(CallTimeout, match=r"no reply in 0\.05 s$"):
+            await client.call("orders.wait", tenant="acme", timeout=0.05)
+
+
+async def test_time_as_text(url: str) -> None:
+    """A time may be written as everywhere else; what can't be understood is refused."""
+    async with serving(url), Client(url, group=GROUP) as client:
+        options: dict[str, Any] = {"tenant": "acme", "source": "eu", "limit": 1}
+
+        assert await client.call("orders.load", timeout="5s", **options)
+        job_id = await client.enqueue("orders.load", run_timeout="1m", expires="1h", **options)
+        assert await client.wait(job_id, timeout="5s")
+        wrong: Any
+        for wrong in ("soon", "", None, []):
+            with pytest.raises(UsageError):
+                await client.call("orders.load", timeout=wrong, **options)
+
+
+async def test_due_when_called(url: str) -> None:
+    """A call is due when it was called, under a key or not, for its handler."""
+    jobs, clock = Jobs(), Clock()
+
+    @jobs.handler("orders.due")
+    async def due(ctx: Context) -> int:
+        return ctx.due_ms
+
+    async with working(url, jobs), Client(url, group=GROUP, clock=clock) as client:
+        for key in (None, "n-17"):
+            assert clock.now_ms() == await client.call("orders.due", tenant="acme", key=key)
 
 
 async def test_unsendable(url: str) -> None:

@@ -41,7 +41,7 @@ async def test_ended() -> None:
         report = await table.report(CALL, left_ms=50)
 
     assert isinstance(report, Ended)
-    assert ("dead", EXPIRED) == (report.outcome, error(report).kind)
+    assert ("cancelled", EXPIRED) == (report.outcome, error(report).kind)
 
 
 async def test_thread() -> None:
@@ -55,7 +55,7 @@ async def test_thread() -> None:
         report = await table.report(CALL, left_ms=50)
 
     assert isinstance(report, Ended)
-    assert ("dead", EXPIRED) == (report.outcome, error(report).kind)
+    assert ("cancelled", EXPIRED) == (report.outcome, error(report).kind)
 
 
 @pytest.mark.parametrize("ago", [0.1, 60.0])

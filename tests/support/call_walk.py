@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 from rota.common import keys
-from rota.common.calling import Calling, CallRun
+from rota.common.calling import Calling, CallRun, Reply
 from rota.common.intervention import Intervention
+from rota.common.message import EXPIRED
 from rota.common.run import Adoption, Claimed, Ended
 from rota.common.scripts import GATE_MS
 from rota.common.state import State
@@ -31,6 +32,7 @@ class Placed:
     attempts: int = 0  # the number of the last one that began
     end: tuple[str, bytes] | None = None  # the outcome and result that were accepted
     heard: Counter[str] = field(default_factory=Counter)  # replies, by inbox
+    again: bool = False  # whether it was made again after its time was over
 
 
 class CallWalk:
@@ -82,9 +84,12 @@ class CallWalk:
         words = [*await self.calling.place(GROUP, [call] * self.random.choice([1, 1, 2]))]
         late_ms = self.now_ms + call.timeout_ms if call.timeout_ms else float("inf")
         known = self.placed.get(call.job_id)
-        assert (known is None) == (words[0] == "queued"), words
-        if known is None:
-            self.placed[call.job_id] = Placed(call, late_ms)
+        if (
+            known is None or words[0] == "queued"
+        ):  # again only if its time was over, or nobody waited
+            assert known is None or known.end in (None, ("cancelled", b"")), words
+            assert "queued" == words[0], words
+            self.placed[call.job_id] = Placed(call, late_ms, again=known is not None)
         else:
             known.late_ms = max(known.late_ms, late_ms)
         return f"{words} {call.job_id}"
@@ -145,7 +150,7 @@ class CallWalk:
         found = await self.calling.attend(GROUP, inbox, wanted, 1)
         self._check_unknown(found.unknown)
         for reply in found.replies:
-            self._check_end(reply.job_id, reply.completion.outcome, reply.result)
+            self._check_end(reply)
         return f"{inbox} {wanted}"
 
     async def read(self) -> str:
@@ -154,9 +159,10 @@ class CallWalk:
         replies = await called.replies(self.store, inbox)
         for reply in replies:
             known = self.placed[reply.job_id]
-            known.heard[inbox] += 1
-            self._check_heard(known)
-            self._check_end(reply.job_id, reply.completion.outcome, reply.result)
+            if not (known.again and _is_expired(reply)):  # else it may be that of its first end
+                known.heard[inbox] += 1
+                self._check_heard(known)
+            self._check_end(reply)
         return f"{inbox} {[reply.job_id for reply in replies]}"
 
     def _check_heard(self, known: Placed) -> None:
@@ -165,13 +171,15 @@ class CallWalk:
     def _check_unknown(self, unknown: list[str]) -> None:
         assert [] == unknown
 
-    def _check_end(self, job_id: str, outcome: str, result: bytes) -> None:
+    def _check_end(self, reply: Reply) -> None:
         """Assert that a reply is the end that was accepted; nobody reported one of the store's."""
-        known = self.placed[job_id]
+        known, outcome = self.placed[reply.job_id], reply.completion.outcome
+        if known.again and _is_expired(reply):
+            return
         if known.end is None:
             assert outcome in ("dead", "cancelled")  # expired, cancelled, or its worker was lost
-            known.end = (outcome, result)
-        assert known.end == (outcome, result)
+            known.end = (outcome, reply.result)
+        assert known.end == (outcome, reply.result)
 
     async def forgo(self) -> str:
         """Wait for a call no more."""
@@ -213,11 +221,15 @@ class CallWalk:
             await self.read()
         found = await self.calling.attend(GROUP, "c9", list(self.placed), 1)
         for reply in found.replies:
-            self._check_end(reply.job_id, reply.completion.outcome, reply.result)
+            self._check_end(reply)
 
         assert [] == found.waiting
         self._check_unknown(found.unknown)
         assert {} == await recount.differences(self.store)
+
+
+def _is_expired(reply: Reply) -> bool:
+    return reply.completion.error is not None and reply.completion.error.kind == EXPIRED
 
 
 class LossyCallWalk(CallWalk):

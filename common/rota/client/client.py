@@ -1,5 +1,7 @@
 """Calls handlers by name, for coroutines."""
 
+import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -13,11 +15,12 @@ from structlog.typing import FilteringBoundLogger
 from rota.client.contract import Contract
 from rota.client.desk import Desk
 from rota.client.directory import Directory
+from rota.client.errors import CallTimeout
 from rota.client.order import order
-from rota.common import names, settings
-from rota.common.calling import Calling
+from rota.common import duration, names, settings
+from rota.common.calling import Calling, CallRun
 from rota.common.clock import Clock, SystemClock
-from rota.common.errors import UsageError
+from rota.common.errors import NotFound, StoreError, UsageError
 from rota.common.job import TIMEOUT_MS, Priority
 from rota.common.link import Link
 from rota.common.store import Store
@@ -26,7 +29,9 @@ TIMEOUT = 30.0  # seconds that a caller waits unless it says otherwise
 KEEP_MS = 300_000  # how long a reply is kept for a caller that comes back under its key
 _KEEP_BRIEFLY_MS = 60_000  # and any end: who was cut off asks for it, nobody is accepted twice
 _SHORTEST, _LONGEST = 0.001, 30 * 86_400  # seconds that a call may be given
+_GLANCE = 0.5  # seconds that a look at what the store knows may take
 _T = TypeVar("_T")
+Span = float | str  # seconds, or as `30s`
 
 
 class Client:
@@ -86,7 +91,7 @@ class Client:
         /,
         *,
         tenant: str,
-        timeout: float = TIMEOUT,
+        timeout: Span = TIMEOUT,
         attempts: int = 1,
         priority: Priority = "normal",
         group: str | None = None,
@@ -97,13 +102,13 @@ class Client:
     ) -> Any:
         """Return what `handler` returns for these arguments, converted to the type `returns`.
 
-        It has `timeout` seconds, queueing and further attempts included. One that fails is tried
-        again only if there are more `attempts`. Calls of a handler under one `key` are one: who
-        comes back after a crash gets the reply to the first, for five minutes. Arguments that
-        are named as a parameter go into `args`. Raises `CallFailed` if the handler fails;
-        `CallTimeout`, and ends the call if nobody else waits for it; `CallLost`; `Refused` if
-        the tenant's backlog is full; `NotFound` if its group isn't known; `UsageError` for what
-        can't be sent.
+        It has `timeout`, seconds or a text such as `30s`, queueing and further attempts included.
+        One that fails is tried again only if there are more `attempts`. Calls of a handler under
+        one `key` are one: who comes back after a crash gets the reply to the first, for five
+        minutes. Arguments that are named as a parameter go into `args`. Raises `CallFailed` if
+        the handler fails; `CallTimeout`, and ends the call if nobody else waits for it; `CallLost`;
+        `Refused` if the tenant's backlog is full; `NotFound` if its group isn't known; `UsageError`
+        for what can't be sent.
         """
         ms = _milliseconds(timeout)
         run = order(
@@ -114,11 +119,12 @@ class Client:
             run_ms=ms,
             attempts=attempts,
             in_time=True,
+            now_ms=self._clock.now_ms(),
         )
         keep_ms = max(_KEEP_BRIEFLY_MS if key is None else KEEP_MS, ms)
         run = run._replace(priority=priority, timeout_ms=ms, keep_ms=keep_ms)
         desk = await self._desk(tenant, group)
-        return decode(await desk.ask(run, timeout), returns)
+        return decode(await self._ask(desk, run, ms), returns)
 
     async def enqueue(
         self,
@@ -127,8 +133,8 @@ class Client:
         *,
         tenant: str,
         attempts: int = 3,
-        run_timeout: float = TIMEOUT_MS / 1000,
-        expires: float | None = None,
+        run_timeout: Span = TIMEOUT_MS / 1000,
+        expires: Span | None = None,
         priority: Priority = "normal",
         group: str | None = None,
         key: str | None = None,
@@ -148,6 +154,7 @@ class Client:
             run_ms=_milliseconds(run_timeout),
             attempts=attempts,
             in_time=False,
+            now_ms=self._clock.now_ms(),
         )
         within = _milliseconds(expires) if expires is not None else 0
         run = run._replace(priority=priority, timeout_ms=within, keep_ms=_KEEP_BRIEFLY_MS)
@@ -159,7 +166,7 @@ class Client:
         self,
         job_id: str,
         *,
-        timeout: float = TIMEOUT,
+        timeout: Span = TIMEOUT,
         group: str | None = None,
         returns: Any = Any,
     ) -> Any:
@@ -171,8 +178,9 @@ class Client:
         if not names.is_call(job_id):
             raise UsageError(f"{job_id!r} is not the job_id of a call")
         tenant = job_id.partition("/")[0]
+        seconds = _milliseconds(timeout) / 1000
         desk = await self._desk(tenant, group)
-        return decode(await desk.wait(job_id, timeout), returns)
+        return decode(await desk.wait(job_id, seconds), returns)
 
     def service(
         self,
@@ -180,7 +188,7 @@ class Client:
         *,
         tenant: str,
         name: str | None = None,
-        timeout: float = TIMEOUT,
+        timeout: Span = TIMEOUT,
         attempts: int = 1,
         group: str | None = None,
     ) -> _T:
@@ -210,12 +218,35 @@ class Client:
         group = group or self._group or await self._directory.group_of(tenant)
         if not names.is_name(group):
             raise UsageError(f"group {group!r}: it must match {names.PATTERN}")
+        if group not in self._desks and await self._is_unknown(group):
+            raise NotFound(f"group {group}: no configuration has it, and no worker has come to it")
         if group not in self._desks:
             self._desks[group] = Desk(
                 group, calling=self._calling, keep_ms=KEEP_MS, clock=self._clock, log=self._log
             )
             await self._desks[group].start()
         return self._desks[group]
+
+    async def _ask(self, desk: Desk, run: CallRun, ms: int) -> bytes:
+        try:
+            return await desk.ask(run, ms / 1000)
+        except CallTimeout as error:
+            if await self._is_unserved(desk.group, run.handler):
+                raise CallTimeout(f"{error}; no live worker serves {run.handler}") from None
+            raise
+
+    async def _is_unknown(self, group: str) -> bool:
+        """Tell whether there is no such group; who can't ask finds out when he calls."""
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(_GLANCE):
+                return not await self._directory.is_known(group)
+        return False
+
+    async def _is_unserved(self, group: str, handler: str) -> bool:
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(_GLANCE):
+                return not await self._directory.is_served(group, handler)
+        return False
 
     def _mark(self, key: str | None) -> str:
         """Return the name of a call: its own or, if there is a key, that of all with it."""
@@ -234,7 +265,11 @@ def decode(result: bytes, returns: Any) -> Any:
         raise UsageError(f"the handler has returned something else: {error}") from None
 
 
-def _milliseconds(seconds: float) -> int:
+def _milliseconds(span: Span) -> int:
+    try:
+        seconds = duration.parse(span) / 1000 if isinstance(span, str) else float(span)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{error}" if isinstance(span, str) else f"{span!r}: no seconds") from None
     if not _SHORTEST <= seconds <= _LONGEST:
         raise UsageError(f"{seconds:g} s: write from {_SHORTEST} to {_LONGEST:,} seconds")
     return int(seconds * 1000)

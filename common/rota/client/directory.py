@@ -1,4 +1,6 @@
-"""Finds the group of a tenant."""
+"""Finds the group of a tenant, and who serves a handler."""
+
+import asyncio
 
 from rota.common import keys
 from rota.common.catalog import Catalog
@@ -6,6 +8,7 @@ from rota.common.clock import Clock
 from rota.common.errors import NotFound
 from rota.common.link import Link
 
+_GLANCE = 5.0  # seconds for which it holds who serves a handler: many calls may end at a time
 _FRESH = 60.0  # seconds for which an answer holds: tenants seldom move
 
 
@@ -17,6 +20,7 @@ class Directory:
         self._catalog = Catalog(link)
         self._clock = clock
         self._known: dict[str, tuple[str, float]] = {}
+        self._serving: dict[tuple[str, str], tuple[asyncio.Task[bool], float]] = {}
 
     async def group_of(self, tenant: str) -> str:
         """Return the group in which `tenant` has jobs, limits or runs.
@@ -29,6 +33,31 @@ class Directory:
             group = await self._find(tenant)
             self._known[tenant] = group, now
         return group
+
+    async def is_known(self, group: str) -> bool:
+        """Tell whether the configuration has `group`, or a worker has come to it.
+
+        Where there is no configuration, any group may be about to come into being.
+        """
+        groups = await self._catalog.groups()
+        if not groups or group in groups:
+            return True
+        found = [("EXISTS", key) for key in (keys.root(group), keys.workers(group))]
+        return any(await self._link.pipeline(found))
+
+    async def is_served(self, group: str, handler: str) -> bool:
+        """Tell whether a live worker serves `handler`, a few seconds ago at most."""
+        now = self._clock.monotonic()
+        task, at = self._serving.get((group, handler), (None, 0.0))
+        if task is None or at < now - _GLANCE:
+            task = asyncio.create_task(self._look(group, handler))
+            self._serving[group, handler] = task, now
+        return await asyncio.shield(task)
+
+    async def _look(self, group: str, handler: str) -> bool:
+        workers = await self._link.command("ZRANGE", keys.workers(group), 0, -1)
+        sets = [keys.handlers(group, worker.decode()) for worker in workers]
+        return any(await self._link.pipeline([("SISMEMBER", key, handler) for key in sets]))
 
     async def _find(self, tenant: str) -> str:
         groups = await self._catalog.groups()

@@ -22,6 +22,7 @@ def order(
     run_ms: int,
     attempts: int,
     in_time: bool,
+    now_ms: int,
 ) -> CallRun:
     """Return the call `name` of `handler`, kept for no time; an attempt may take `run_ms`.
 
@@ -44,6 +45,7 @@ def order(
         retry=Retry(attempts=attempts, backoff_ms=_BACKOFF_MS),
         beside=True,
         in_time=in_time,
+        called_ms=now_ms,
     )
     body = message.encode(request)
     return CallRun(f"{tenant}/{job}:{name}", tenant, job, handler, attempts, 0, body)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from rota.client.client import TIMEOUT, Client
+from rota.client.client import TIMEOUT, Client, Span
 from rota.client.contract import Contract
 
 _T = TypeVar("_T")
@@ -62,7 +62,7 @@ class SyncClient:
         *,
         tenant: str,
         name: str | None = None,
-        timeout: float = TIMEOUT,
+        timeout: Span = TIMEOUT,
         **options: Any,
     ) -> _T:
         """Do as `Client.service` does, for a contract whose methods are not async."""

@@ -79,6 +79,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tasks: Tasks = FREE  # for a planner
     phases: tuple[Phase, ...] = ()  # behind the first one
     on_failure: Phase | None = None
+    called_ms: int = 0  # of a call: when, since 1970, by its caller's clock
     in_time: bool = False  # a call that somebody waits for: it ends when it might begin no more
     # These are told beside the request, in front and behind: see `decode_request`.
     phase: int = 1

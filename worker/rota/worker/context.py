@@ -97,7 +97,8 @@ class Context:
         self.attempt = claimed.attempt  # 1 for the first
         self.attempts = request.retry.attempts  # how many there are at most
         self.fence = claimed.fence  # rises with every claim: of two writers the higher is right
-        self.due_ms = claimed.due_ms or _triggered_ms(claimed.job_id)  # since 1970, UTC
+        # Since 1970, UTC.
+        self.due_ms = claimed.due_ms or request.called_ms or _triggered_ms(claimed.job_id)
         self.missed_ms = request.missed  # due times that this run makes up for, too; in order
         self.phase = request.phase  # which of the job's phases this is, from 1 on
         self.failure = request.failure  # what failed, in the handler that is called for it
@@ -113,7 +114,7 @@ class Context:
 
     @property
     def due(self) -> datetime:
-        """Return the aware UTC time the run was due, or triggered if it stands for no occurrence.
+        """Return the aware UTC time the run was due, or triggered, or called.
 
         A run may start much later; what is computed "as of" a time should use this one.
         """

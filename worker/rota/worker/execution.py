@@ -82,7 +82,8 @@ class Execution:
             failure = Failure(kind="Cancelled", message="cancelled on request", traceback=trace)
             return self._verdicts.failed(held, request, failure, ())
         except (Fatal, BadArguments, Expired) as error:
-            return self._verdicts.failed(held, request, failure_of(error), None)
+            late = isinstance(error, Expired)
+            return self._verdicts.failed(held, request, failure_of(error), None, late=late)
         except RemoteFailure as error:
             kinds = None if error.fatal else error.kinds
             return self._verdicts.failed(held, request, error.failure, kinds)

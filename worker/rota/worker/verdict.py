@@ -29,11 +29,20 @@ class Verdicts:
         self._random = random or Random()
 
     def failed(
-        self, held: HeldRun, request: JobRequest, error: Failure, kinds: Collection[str] | None
+        self,
+        held: HeldRun,
+        request: JobRequest,
+        error: Failure,
+        kinds: Collection[str] | None,
+        *,
+        late: bool = False,
     ) -> Ended | Resting:
-        """Return what follows from an error; its `kinds` are None if it is final in any case."""
+        """Return what follows from an error; its `kinds` are None if it is final in any case.
+
+        `late`: the time of who waits for a call was over, which is no failure of its handler.
+        """
         run = held.run
-        if held.cancelled:
+        if held.cancelled or late:
             return self.ended(held, request, "cancelled", error, b"")
         final = kinds is None or not _is_tried_again(request, kinds)
         if final or run.attempt >= request.retry.attempts:

@@ -50,6 +50,7 @@ for i = 4, #ARGV, 9 do
     unnote_gone(id)
     call('HSET', record, 'tenant', name, 'job', ARGV[i + 3], 'handler', ARGV[i + 4], 'due', due,
          'attempts', ARGV[i + 7], 'body', ARGV[i + 8])
+    call('PERSIST', record)  -- a call may go when its time is over, or after its end
     call('HSETNX', record, 'keep', due == 0 and KEEP or 0)
     if not rejoined(id, ARGV[i + 8]) then hold_slot(slot, id, due, beside) end
     fence = math.max(fence, held)

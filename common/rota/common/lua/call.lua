@@ -9,7 +9,7 @@
 --          inbox (of who waits for the reply, or '')
 -- Returns  the epoch; ms until the gate closes (then nothing was done), else 0; then a word for each
 --          call:
---          queued     accepted
+--          queued     accepted; also if it has ended only because its caller's time was over
 --          duplicate  it is in flight already
 --          past       it has ended
 --          shed       the tenant has as many queued runs as it may
@@ -28,6 +28,15 @@ local function accept(id, t, handler, priority, timeout, keep)
   drop_gone(list_of(t, ring_of(handler), priority))
 end
 
+-- Forget a void end. Its fence stays: what a worker still tells of that run is too old.
+local function begin_anew(record)
+  local held = call('HGET', record, 'fence')
+  if held then
+    call('DEL', record)
+    call('HSET', record, 'fence', held)
+  end
+end
+
 for i = 2, #ARGV, 10 do
   local id, t = ARGV[i], tenant(ARGV[i + 1])
   local record = P .. ':j:' .. id
@@ -35,11 +44,12 @@ for i = 2, #ARGV, 10 do
   if in_flight(id) then
     word = 'duplicate'
     prolong(record, tonumber(ARGV[i + 8]), tonumber(ARGV[i + 5]))
-  elseif call('EXISTS', record) == 1 then
+  elseif call('EXISTS', record) == 1 and not is_void(record) then
     word = 'past'
   elseif full(t) then
     word = 'shed'
   else
+    begin_anew(record)
     call('HSET', record, 'tenant', t.name, 'job', ARGV[i + 2], 'handler', ARGV[i + 3],
          'attempts', ARGV[i + 4], 'keep', ARGV[i + 5], 'body', ARGV[i + 6],
          'priority', ARGV[i + 7])

@@ -9,6 +9,7 @@ local CALLS = {
   inbox_whole = 1000,  -- replies in an inbox; of more only the job_id is told
   inbox_most = 100000,
   spare = 60000,  -- ms for an attempt to end, and to be taken back from its worker
+  forgone = 'forgone',  -- what `cancel` is in the record of one that nobody waits for any more
   most_hearers = 4,  -- inboxes that a reply goes to; the first are of callers that died
 }
 
@@ -61,6 +62,23 @@ end
 local function hear(id, inboxes)
   while #inboxes > CALLS.most_hearers do table.remove(inboxes, 1) end
   call('HSET', P .. ':j:' .. id, 'reply', table.concat(inboxes, ' '))
+end
+
+-- Whether an end says only that the time of who made the call was over: then it is none for who makes
+-- it again. No handler's own failure is one, whatever its name: a failure is dead, not cancelled.
+local function is_void(record)
+  local r = call('HMGET', record, 'state', 'completion')
+  if r[1] ~= 'cancelled' then return false end
+  local failure = told(r[2]).error
+  return type(failure) == 'table' and failure.kind == 'Expired'
+end
+
+-- Return what is told of a call that ended as the last of those who waited for it gave up; else nil.
+local function end_of_forgone(run, outcome, completion)
+  if outcome ~= 'cancelled' or run.cancel ~= CALLS.forgone then return nil end
+  local report = told(completion)
+  report.error = {kind = 'Expired', message = 'nobody waited for it any more'}
+  return cmsgpack.pack(report)
 end
 
 -- Put the reply into the inboxes of those who wait for it; tells whether anybody does.

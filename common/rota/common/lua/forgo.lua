@@ -20,8 +20,15 @@ for i = 3, #ARGV, 1 do
     hear(ARGV[i], others)
   else
     local run = held_by(ARGV[i])
-    if run then call_off(run) else call('HSET', P .. ':j:' .. ARGV[i], 'latest', 1) end
-    if wait == 0 and run_in('fanned', ARGV[i]) then stop_fan(ARGV[i]) end
+    if run then
+      call_off(run, CALLS.forgone)
+    else
+      call('HSET', P .. ':j:' .. ARGV[i], 'latest', 1)
+    end
+    if wait == 0 and run_in('fanned', ARGV[i]) then
+      call('HSETNX', P .. ':j:' .. ARGV[i], 'cancel', CALLS.forgone)
+      stop_fan(ARGV[i])
+    end
   end
   answer(word)
 end

@@ -57,9 +57,10 @@ end
 
 -- What an entry tells beside the usual, of a run that was triggered, or not as simple as most are.
 local function particulars(run, outcome, completion)
-  local report = (outcome == 'dead' or not run.attempt) and told(completion) or {}
+  local report = (outcome ~= 'succeeded' or not run.attempt) and told(completion) or {}
   local past = run.past and cmsgpack.unpack(run.past) or {0, {}, 0}
-  local errors = one_more(past[2], outcome == 'dead' and report.error)
+  local late = type(report.error) == 'table' and report.error.kind == 'Expired'
+  local errors = one_more(past[2], (outcome == 'dead' or late) and report.error)
   run.attempt, run.worker = run.attempt or report.attempt, run.worker or report.worker
   return string.match(run.id, ':(.*)$') or '', past[1], errors, past[3]
 end

@@ -197,7 +197,7 @@ end
 -- End a run that waits for its tasks: none begins any more, and the last that is running ends it.
 -- Returns how many these are.
 local function stop_fan(id)
-  call('HSET', P .. ':j:' .. id, 'cancel', 1)
+  call('HSETNX', P .. ':j:' .. id, 'cancel', 1)
   local f = fan_of(id)
   stop_tasks(f)
   settle(f)

@@ -72,10 +72,10 @@ local function in_flight(id)
 end
 
 -- Tell the worker that holds the run to end it, once: if the token gets lost, it hears with its next
--- renewal.
-local function call_off(run)
+-- renewal. `why` is 1 if somebody has asked for that, else CALLS.forgone.
+local function call_off(run, why)
   local control = P .. ':ctl:' .. run.worker
-  if call('HSETNX', P .. ':j:' .. run.id, 'cancel', 1) == 1 then
+  if call('HSETNX', P .. ':j:' .. run.id, 'cancel', why or 1) == 1 then
     call('RPUSH', control, run.fence .. ' ' .. run.id)
     call('PEXPIRE', control, CONTROL_TTL)
   end
@@ -93,8 +93,10 @@ end
 -- while the gate is open their claims and ends tell nothing of this one.
 local function forgotten(id, held, of_run, due)
   local r = call('HMGET', P .. ':j:' .. id, 'state', 'fence')
-  if r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled' then return false end
+  local again = is_call(id) and is_void(P .. ':j:' .. id)  -- then it may have been made again
+  if (r[1] == 'succeeded' or r[1] == 'dead' or r[1] == 'cancelled') and not again then return false end
   if r[2] and tonumber(r[2]) >= held then return false end
+  if again then return true end
   if is_task(id) then return far.expects(id) end
   if r[1] and of_run then return true end
   local s = call('HMGET', slot_of(id), 'last', 'fence')
@@ -171,6 +173,7 @@ local function finish(run, outcome, completion, result)
     if more then return end
     outcome, completion = verdict, report
   end
+  completion = is_call(run.id) and end_of_forgone(run, outcome, completion) or completion
   local ref = run.tenant .. '/' .. run.job
   local record, slot = P .. ':j:' .. run.id, P .. ':s:' .. ref
   local s = call('HMGET', slot, 'run', 'fence', 'ended', 'failures')
