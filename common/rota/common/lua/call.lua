@@ -28,15 +28,6 @@ local function accept(id, t, handler, priority, timeout, keep)
   drop_gone(list_of(t, ring_of(handler), priority))
 end
 
--- Forget a void end. Its fence stays: what a worker still tells of that run is too old.
-local function begin_anew(record)
-  local held = call('HGET', record, 'fence')
-  if held then
-    call('DEL', record)
-    call('HSET', record, 'fence', held)
-  end
-end
-
 for i = 2, #ARGV, 10 do
   local id, t = ARGV[i], tenant(ARGV[i + 1])
   local record = P .. ':j:' .. id
@@ -49,7 +40,7 @@ for i = 2, #ARGV, 10 do
   elseif full(t) then
     word = 'shed'
   else
-    begin_anew(record)
+    forget_end(record)
     call('HSET', record, 'tenant', t.name, 'job', ARGV[i + 2], 'handler', ARGV[i + 3],
          'attempts', ARGV[i + 4], 'keep', ARGV[i + 5], 'body', ARGV[i + 6],
          'priority', ARGV[i + 7])

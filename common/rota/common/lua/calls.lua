@@ -73,6 +73,15 @@ local function is_void(record)
   return type(failure) == 'table' and failure.kind == 'Expired'
 end
 
+-- Forget a void end. Its fence stays: what a worker still tells of that run is too old.
+local function forget_end(record)
+  local held = call('HGET', record, 'fence')
+  if held then
+    call('DEL', record)
+    call('HSET', record, 'fence', held)
+  end
+end
+
 -- Return what is told of a call that ended as the last of those who waited for it gave up; else nil.
 local function end_of_forgone(run, outcome, completion)
   if outcome ~= 'cancelled' or run.cancel ~= CALLS.forgone then return nil end
