@@ -40,8 +40,8 @@ end
 
 for i = 4, #ARGV, 9 do
   local id, held, name, due = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 5])
-  local beside = told(base_of(ARGV[i + 8])).beside
-  local record, slot, word = P .. ':j:' .. id, P .. ':s:' .. name .. '/' .. ARGV[i + 3], 'adopted'
+  local record, slot, beside = P .. ':j:' .. id, slot_of(id), told(base_of(ARGV[i + 8])).beside
+  local word = 'adopted'
   if held_by(id, ARGV[i + 1]) then
     put(P .. ':leases', id, int(now + lease))
   elseif forgotten(id, held, false, beside and due) and (beside or supersede(slot, id, held)) then
